@@ -1,0 +1,29 @@
+//! What users write and read: the two kinds, their statuses, conditions and reasons. No I/O, no decisions.
+//!
+//! The descriptions in this room are the reference documentation: they become the text of `kubectl explain`.
+
+pub mod conditions;
+pub mod consumers;
+pub mod credential;
+pub mod declared;
+pub mod grant;
+pub mod kinds;
+pub mod period;
+pub mod publish;
+pub mod reasons;
+pub mod rotation;
+mod rules;
+pub mod status;
+pub mod tenant;
+pub mod values;
+
+pub use credential::{EntraAppCredential, EntraAppCredentialSpec};
+pub use declared::Declared;
+pub use period::Period;
+pub use reasons::Reason;
+pub use status::{EntraAppCredentialStatus, EntraTenantStatus};
+pub use tenant::{EntraTenant, EntraTenantSpec};
+pub use values::{ClientId, KeyId, TenantId};
+
+/// The API group of both kinds, and the prefix of every label and annotation that is ours.
+pub const GROUP: &str = "keywright.dev";

@@ -1,0 +1,3 @@
+//! What people type. Each command is a file; none decides anything about a credential.
+
+pub mod crds;

@@ -1,0 +1,9 @@
+//! Keywright keeps the credentials of Microsoft Entra applications fresh.
+//!
+//! The rooms, in reading order; a room knows only rooms before it:
+//!
+//! - [`api`]: what users write and read
+//! - [`cli`]: what people type
+
+pub mod api;
+pub mod cli;

@@ -1,0 +1,2 @@
+//! The scenarios, in the words of the promises.
+fn main() {}
