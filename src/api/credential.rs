@@ -135,6 +135,8 @@ impl TenantRef {
 
 impl Default for TenantRef {
     fn default() -> Self {
-        Self { name: Self::default_name() }
+        Self {
+            name: Self::default_name(),
+        }
     }
 }

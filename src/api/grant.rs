@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClientId, rules,
+    ClientId,
     publish::LabelText,
+    rules,
     values::{EntryName, HttpsUrl, NamePattern, SubjectPattern, VaultNamePattern, VaultUrl},
 };
 
@@ -118,7 +119,9 @@ pub enum LabelOperator {
 }
 
 /// A kind of credential.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub enum CredentialKind {
     /// A client secret.
     ClientSecret,

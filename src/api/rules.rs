@@ -13,13 +13,21 @@ pub(super) struct Law {
 
 impl Law {
     const fn new(rule: &'static str, message: &'static str) -> Self {
-        Self { rule, message, counts: None }
+        Self {
+            rule,
+            message,
+            counts: None,
+        }
     }
 
     /// A message that ends with what was found: the expression must be a choice of literals, since the API server
     /// cannot bound the cost of a number printed.
     const fn counting(rule: &'static str, message: &'static str) -> Self {
-        Self { rule, message: "", counts: Some(message) }
+        Self {
+            rule,
+            message: "",
+            counts: Some(message),
+        }
     }
 }
 
@@ -36,9 +44,21 @@ impl From<Law> for Rule {
 macro_rules! seconds {
     ($field:literal) => {
         concat!(
-            "(", $field, ".indexOf('d') < 0 ? duration(", $field, ").getSeconds() : int(", $field, ".substring(0, ",
-            $field, ".indexOf('d'))) * 86400 + (", $field, ".endsWith('d') ? 0 : duration(", $field, ".substring(",
-            $field, ".indexOf('d') + 1)).getSeconds()))"
+            "(",
+            $field,
+            ".indexOf('d') < 0 ? duration(",
+            $field,
+            ").getSeconds() : int(",
+            $field,
+            ".substring(0, ",
+            $field,
+            ".indexOf('d'))) * 86400 + (",
+            $field,
+            ".endsWith('d') ? 0 : duration(",
+            $field,
+            ".substring(",
+            $field,
+            ".indexOf('d') + 1)).getSeconds()))"
         )
     };
 }
@@ -46,7 +66,14 @@ macro_rules! seconds {
 /// Where both fields are given, the first must be the shorter one.
 macro_rules! shorter {
     ($has:literal, $short:literal, $long:literal) => {
-        concat!("!(", $has, ") || ", seconds!($short), " < ", seconds!($long))
+        concat!(
+            "!(",
+            $has,
+            ") || ",
+            seconds!($short),
+            " < ",
+            seconds!($long)
+        )
     };
 }
 
@@ -60,7 +87,15 @@ macro_rules! immutable {
 /// How many of three optional fields are there.
 macro_rules! count3 {
     ($a:literal, $b:literal, $c:literal) => {
-        concat!("(has(", $a, ") ? 1 : 0) + (has(", $b, ") ? 1 : 0) + (has(", $c, ") ? 1 : 0)")
+        concat!(
+            "(has(",
+            $a,
+            ") ? 1 : 0) + (has(",
+            $b,
+            ") ? 1 : 0) + (has(",
+            $c,
+            ") ? 1 : 0)"
+        )
     };
 }
 
@@ -82,9 +117,21 @@ macro_rules! short_name {
 macro_rules! published_secret {
     ($spec:literal) => {
         concat!(
-            "(has(", $spec, ".publish) ? (has(", $spec, ".publish.secret) ? (has(", $spec, ".publish.secret.name) ? ",
-            "(", $spec, ".publish.secret.name == self.metadata.name ? '' : ", $spec, ".publish.secret.name)",
-            " : '') : '-') : (has(", $spec, ".federated) ? '-' : ''))"
+            "(has(",
+            $spec,
+            ".publish) ? (has(",
+            $spec,
+            ".publish.secret) ? (has(",
+            $spec,
+            ".publish.secret.name) ? ",
+            "(",
+            $spec,
+            ".publish.secret.name == self.metadata.name ? '' : ",
+            $spec,
+            ".publish.secret.name)",
+            " : '') : '-') : (has(",
+            $spec,
+            ".federated) ? '-' : ''))"
         )
     };
 }
@@ -92,7 +139,9 @@ macro_rules! published_secret {
 pub(super) const SOURCE_IS_NOT_PUBLISHED: Law = Law::new(
     concat!(
         "!has(self.spec.certificate) || !has(self.spec.certificate.secretRef) || ",
-        published_secret!("self.spec"), " != ", short_name!("self.spec.certificate.secretRef.name")
+        published_secret!("self.spec"),
+        " != ",
+        short_name!("self.spec.certificate.secretRef.name")
     ),
     "spec.certificate.secretRef must not name the Secret that is published (spec.publish.secret.name, by default the resource's own name), because it is a source and would be overwritten: name the source differently, for example payments-tls",
 );
@@ -101,16 +150,32 @@ pub(super) const SOURCE_IS_NOT_PUBLISHED: Law = Law::new(
 macro_rules! secret_type {
     ($object:literal) => {
         concat!(
-            "(has(", $object, ".publish) && has(", $object, ".publish.secret) && has(", $object, ".publish.secret.template) && has(",
-            $object, ".publish.secret.template.type) ? ", $object, ".publish.secret.template.type : 'Opaque')"
+            "(has(",
+            $object,
+            ".publish) && has(",
+            $object,
+            ".publish.secret) && has(",
+            $object,
+            ".publish.secret.template) && has(",
+            $object,
+            ".publish.secret.template.type) ? ",
+            $object,
+            ".publish.secret.template.type : 'Opaque')"
         )
     };
 }
 
 pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
     concat!(
-        published_secret!("self.spec"), " == '-' || ", published_secret!("self.spec"), " != ", published_secret!("oldSelf.spec"),
-        " || ", secret_type!("self.spec"), " == ", secret_type!("oldSelf.spec")
+        published_secret!("self.spec"),
+        " == '-' || ",
+        published_secret!("self.spec"),
+        " != ",
+        published_secret!("oldSelf.spec"),
+        " || ",
+        secret_type!("self.spec"),
+        " == ",
+        secret_type!("oldSelf.spec")
     ),
     "spec.publish.secret.template.type cannot change, because Kubernetes fixes the type of a Secret when it is created: publish under a new name instead, for example spec.publish.secret.name: payments-api-2",
 );
@@ -118,11 +183,16 @@ pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
 // EntraAppCredential.spec
 
 pub(super) const ONE_KIND: Law = Law::counting(
-    concat!(count3!("self.clientSecret", "self.certificate", "self.federated"), " == 1"),
+    concat!(
+        count3!("self.clientSecret", "self.certificate", "self.federated"),
+        " == 1"
+    ),
     concat!(
         "'spec must have exactly one of clientSecret, certificate and federated, for example clientSecret: {}; found ' + (",
-        count3!("self.clientSecret", "self.certificate", "self.federated"), " == 0 ? 'none' : ",
-        count3!("self.clientSecret", "self.certificate", "self.federated"), " == 2 ? '2' : '3')"
+        count3!("self.clientSecret", "self.certificate", "self.federated"),
+        " == 0 ? 'none' : ",
+        count3!("self.clientSecret", "self.certificate", "self.federated"),
+        " == 2 ? '2' : '3')"
     ),
 );
 
@@ -142,7 +212,8 @@ pub(super) const RENEWAL_NEEDS_AN_EXPIRY: Law = Law::new(
 pub(super) const RENEWAL_WITHIN_SECRET: Law = Law::new(
     shorter!(
         "has(self.rotation) && has(self.rotation.renewBefore) && has(self.clientSecret) && has(self.clientSecret.validity)",
-        "self.rotation.renewBefore", "self.clientSecret.validity"
+        "self.rotation.renewBefore",
+        "self.clientSecret.validity"
     ),
     "spec.rotation.renewBefore must be shorter than spec.clientSecret.validity, for example renewBefore: 30d with validity: 90d",
 );
@@ -150,7 +221,8 @@ pub(super) const RENEWAL_WITHIN_SECRET: Law = Law::new(
 pub(super) const RENEWAL_WITHIN_CERTIFICATE: Law = Law::new(
     shorter!(
         "has(self.rotation) && has(self.rotation.renewBefore) && has(self.certificate) && has(self.certificate.generate) && has(self.certificate.generate.validity)",
-        "self.rotation.renewBefore", "self.certificate.generate.validity"
+        "self.rotation.renewBefore",
+        "self.certificate.generate.validity"
     ),
     "spec.rotation.renewBefore must be shorter than spec.certificate.generate.validity, for example renewBefore: 30d with validity: 90d",
 );
@@ -158,7 +230,8 @@ pub(super) const RENEWAL_WITHIN_CERTIFICATE: Law = Law::new(
 pub(super) const OVERLAP_WITHIN_RENEWAL: Law = Law::new(
     shorter!(
         "has(self.rotation) && has(self.rotation.renewBefore) && has(self.retirement) && has(self.retirement.minOverlap)",
-        "self.retirement.minOverlap", "self.rotation.renewBefore"
+        "self.retirement.minOverlap",
+        "self.rotation.renewBefore"
     ),
     "spec.retirement.minOverlap must be shorter than spec.rotation.renewBefore, or the old credential would expire during the overlap, for example minOverlap: 24h with renewBefore: 30d",
 );
@@ -260,7 +333,11 @@ pub(super) const ADOPTED_FROM_ONE_PLACE: Law = Law::new(
 );
 
 pub(super) const PROOF_FITS_ITS_TIME: Law = Law::new(
-    shorter!("has(self.interval) && has(self.timeout)", "self.interval", "self.timeout"),
+    shorter!(
+        "has(self.interval) && has(self.timeout)",
+        "self.interval",
+        "self.timeout"
+    ),
     "spec.verification.interval must be shorter than spec.verification.timeout, for example interval: 5s with timeout: 15m",
 );
 
@@ -285,12 +362,20 @@ pub(super) const ONE_IDENTITY: Law = Law::new(
 );
 
 pub(super) const DEFAULT_RENEWAL_WITHIN_VALIDITY: Law = Law::new(
-    shorter!("has(self.renewBefore) && has(self.validity)", "self.renewBefore", "self.validity"),
+    shorter!(
+        "has(self.renewBefore) && has(self.validity)",
+        "self.renewBefore",
+        "self.validity"
+    ),
     "spec.defaults.renewBefore must be shorter than spec.defaults.validity, for example renewBefore: 30d with validity: 90d",
 );
 
 pub(super) const DEFAULT_OVERLAP_WITHIN_RENEWAL: Law = Law::new(
-    shorter!("has(self.minOverlap) && has(self.renewBefore)", "self.minOverlap", "self.renewBefore"),
+    shorter!(
+        "has(self.minOverlap) && has(self.renewBefore)",
+        "self.minOverlap",
+        "self.renewBefore"
+    ),
     "spec.defaults.minOverlap must be shorter than spec.defaults.renewBefore, for example minOverlap: 24h with renewBefore: 30d",
 );
 

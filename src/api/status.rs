@@ -6,7 +6,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyId, Period, consumers::RolloutStrategy, grant::CredentialKind, rotation::Window, values::Scope};
+use super::{
+    KeyId, Period, consumers::RolloutStrategy, grant::CredentialKind, rotation::Window,
+    values::Scope,
+};
 
 /// What Keywright has to say about an `EntraAppCredential`.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]

@@ -26,14 +26,56 @@ use super::{
     derive = "PartialEq",
     doc = "A Microsoft Entra tenant as the platform team opens it to namespaces: how the operator signs in, defaults, limits, and grants. Without a grant, nothing is allowed.",
     selectable = ".spec.tenantId",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the operator can sign in and do its work"),
-    printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type==\"Paused\")].status", description = "Whether the brake is on"),
-    printcolumn(name = "Cloud", type_ = "string", json_path = ".spec.cloud", description = "The cloud"),
-    printcolumn(name = "Credentials", type_ = "integer", json_path = ".status.credentials", description = "How many credentials are kept"),
-    printcolumn(name = "Expires", type_ = "string", json_path = ".status.nearestExpiry", description = "The nearest expiry"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "How long the tenant has existed"),
-    printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenantId", description = "The tenant ID", priority = "1"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", description = "What Ready has to say", priority = "1")
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the operator can sign in and do its work"
+    ),
+    printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Paused\")].status",
+        description = "Whether the brake is on"
+    ),
+    printcolumn(
+        name = "Cloud",
+        type_ = "string",
+        json_path = ".spec.cloud",
+        description = "The cloud"
+    ),
+    printcolumn(
+        name = "Credentials",
+        type_ = "integer",
+        json_path = ".status.credentials",
+        description = "How many credentials are kept"
+    ),
+    printcolumn(
+        name = "Expires",
+        type_ = "string",
+        json_path = ".status.nearestExpiry",
+        description = "The nearest expiry"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "How long the tenant has existed"
+    ),
+    printcolumn(
+        name = "Tenant",
+        type_ = "string",
+        json_path = ".spec.tenantId",
+        description = "The tenant ID",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "What Ready has to say",
+        priority = "1"
+    )
 )]
 #[x_kube(validation = rules::ENDPOINTS_WITH_CUSTOM)]
 #[serde(rename_all = "camelCase")]

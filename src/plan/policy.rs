@@ -1,0 +1,273 @@
+//! The values in force: what the resource says, else the tenant's defaults, else what is built in. Each value knows
+//! where it came from, so that a refusal can say which of them to change.
+
+use std::fmt;
+
+use super::{Refusal, readable::Request};
+use crate::api::{
+    EntraTenantSpec, Period, Reason,
+    consumers::RolloutStrategy,
+    grant::CredentialKind,
+    status::{EffectivePolicy, EffectiveRollout, EffectiveVerification},
+};
+
+const VALIDITY: Period = Period::days(90);
+const MAX_VALIDITY: Period = Period::days(180);
+const MIN_OVERLAP: Period = Period::hours(24);
+const CONSECUTIVE_SUCCESSES: i32 = 8;
+const INTERVAL: Period = Period::seconds(5);
+const VERIFICATION_TIMEOUT: Period = Period::minutes(15);
+const MIN_AGE: Period = Period::minutes(5);
+const MIN_AGE_FEDERATED: Period = Period::minutes(15);
+const SCOPE: &str = "https://graph.microsoft.com/.default";
+const MAX_CONCURRENT: i32 = 5;
+const ROLLOUT_TIMEOUT: Period = Period::minutes(30);
+
+/// A value, and the field that set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chosen {
+    value: Period,
+    field: Field,
+}
+
+/// The field that set a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Resource(&'static str),
+    Tenant(&'static str),
+    BuiltIn(&'static str),
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field {
+            Field::Resource(field) => write!(out, "{field} ({})", self.value),
+            Field::Tenant(field) => write!(out, "the tenant's {field} ({})", self.value),
+            Field::BuiltIn(field) => write!(out, "{field} ({}, which is built in)", self.value),
+        }
+    }
+}
+
+/// The first that is given.
+fn choose(
+    resource: (Option<Period>, &'static str),
+    tenant: (Option<Period>, &'static str),
+    built_in: (Period, &'static str),
+) -> Chosen {
+    let chosen = |value, field| Chosen { value, field };
+    resource
+        .0
+        .map(|value| chosen(value, Field::Resource(resource.1)))
+        .or_else(|| tenant.0.map(|value| chosen(value, Field::Tenant(tenant.1))))
+        .unwrap_or_else(|| chosen(built_in.0, Field::BuiltIn(built_in.1)))
+}
+
+/// The values in force for one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Of credentials whose end Keywright chooses: how long they live, and how long before it they are replaced.
+    life: Option<(Chosen, Chosen)>,
+    min_overlap: Chosen,
+    verification: EffectiveVerification,
+    rollout: EffectiveRollout,
+}
+
+/// Find the values in force.
+#[must_use]
+pub fn resolve(request: &Request<'_>) -> Policy {
+    let defaults = request.tenant.defaults.as_ref();
+    let retirement = request.spec.retirement.as_ref();
+    Policy {
+        life: request.expires_by_our_choice().then(|| life(request)),
+        min_overlap: choose(
+            (
+                retirement.and_then(|one| one.min_overlap),
+                "spec.retirement.minOverlap",
+            ),
+            (
+                defaults.and_then(|one| one.min_overlap),
+                "spec.defaults.minOverlap",
+            ),
+            (MIN_OVERLAP, "minOverlap"),
+        ),
+        verification: verification(request),
+        rollout: rollout(request),
+    }
+}
+
+fn life(request: &Request<'_>) -> (Chosen, Chosen) {
+    let spec = request.spec;
+    let defaults = request.tenant.defaults.as_ref();
+    let own = match &spec.client_secret {
+        Some(secret) => (secret.validity, "spec.clientSecret.validity"),
+        None => (
+            spec.certificate
+                .as_ref()
+                .and_then(|one| one.generate.as_ref())
+                .and_then(|one| one.validity),
+            "spec.certificate.generate.validity",
+        ),
+    };
+    let validity = choose(
+        own,
+        (
+            defaults.and_then(|one| one.validity),
+            "spec.defaults.validity",
+        ),
+        (VALIDITY, "validity"),
+    );
+    let third = Period::seconds(validity.value.0.as_secs() / 3);
+    let renew_before = choose(
+        (
+            spec.rotation.as_ref().and_then(|one| one.renew_before),
+            "spec.rotation.renewBefore",
+        ),
+        (
+            defaults.and_then(|one| one.renew_before),
+            "spec.defaults.renewBefore",
+        ),
+        (third, "renewBefore, a third of the validity"),
+    );
+    (validity, renew_before)
+}
+
+fn verification(request: &Request<'_>) -> EffectiveVerification {
+    let said = request.spec.verification.clone().unwrap_or_default();
+    let min_age = if request.kind == CredentialKind::Federated {
+        MIN_AGE_FEDERATED
+    } else {
+        MIN_AGE
+    };
+    EffectiveVerification {
+        consecutive_successes: said.consecutive_successes.unwrap_or(CONSECUTIVE_SUCCESSES),
+        interval: said.interval.unwrap_or(INTERVAL),
+        timeout: said.timeout.unwrap_or(VERIFICATION_TIMEOUT),
+        min_age: said.min_age.unwrap_or(min_age),
+        scope: said.scope.unwrap_or_else(|| SCOPE.into()),
+    }
+}
+
+fn rollout(request: &Request<'_>) -> EffectiveRollout {
+    let own = request
+        .spec
+        .consumers
+        .as_ref()
+        .and_then(|one| one.rollout.clone())
+        .unwrap_or_default();
+    let tenant = request
+        .tenant
+        .defaults
+        .as_ref()
+        .and_then(|one| one.rollout.clone())
+        .unwrap_or_default();
+    EffectiveRollout {
+        strategy: own
+            .strategy
+            .or(tenant.strategy)
+            .unwrap_or(RolloutStrategy::Rolling),
+        max_concurrent: own
+            .max_concurrent
+            .or(tenant.max_concurrent)
+            .unwrap_or(MAX_CONCURRENT),
+        timeout: own.timeout.or(tenant.timeout).unwrap_or(ROLLOUT_TIMEOUT),
+    }
+}
+
+impl Policy {
+    /// The values for people to read.
+    #[must_use]
+    pub fn effective(self, request: &Request<'_>) -> EffectivePolicy {
+        let own = request
+            .spec
+            .rotation
+            .as_ref()
+            .map(|one| one.windows.clone())
+            .unwrap_or_default();
+        let tenant = request
+            .tenant
+            .defaults
+            .as_ref()
+            .map(|one| one.windows.clone())
+            .unwrap_or_default();
+        EffectivePolicy {
+            validity: self.life.map(|(validity, _)| validity.value),
+            renew_before: self.life.map(|(_, renew_before)| renew_before.value),
+            min_overlap: self.min_overlap.value,
+            windows: if own.is_empty() { tenant } else { own },
+            verification: self.verification,
+            rollout: self.rollout,
+            secret_name: request.secret_name().map(str::to_owned),
+        }
+    }
+}
+
+/// Why the values in force make no sense together. The API server has compared those of one object; here they meet.
+#[must_use]
+pub fn refusal(request: &Request<'_>, policy: &Policy) -> Option<Refusal> {
+    let message = too_long(request, policy)
+        .or_else(|| renewed_too_early(policy))
+        .or_else(|| overlap_too_long(policy))
+        .or_else(|| proof_too_long(&policy.verification))
+        .or_else(|| no_time_to_roll(&policy.rollout))?;
+    Some(Refusal::new(Reason::InvalidPolicy, message))
+}
+
+fn too_long(request: &Request<'_>, policy: &Policy) -> Option<String> {
+    let (validity, _) = policy.life?;
+    let most = max_validity(request.tenant);
+    (validity.value > most).then(|| {
+        format!(
+            "{validity} is longer than EntraTenant {} allows (spec.limits.maxValidity, {most}). Ask for at most {most}.",
+            request.tenant_name
+        )
+    })
+}
+
+/// The longest validity that a tenant allows.
+pub(super) fn max_validity(tenant: &EntraTenantSpec) -> Period {
+    tenant
+        .limits
+        .as_ref()
+        .and_then(|limits| limits.max_validity)
+        .unwrap_or(MAX_VALIDITY)
+}
+
+fn renewed_too_early(policy: &Policy) -> Option<String> {
+    let (validity, renew_before) = policy.life?;
+    (renew_before.value >= validity.value).then(|| {
+        format!(
+            "{renew_before} must be shorter than {validity}, or each credential would be replaced as soon as it is \
+             there. Set spec.rotation.renewBefore, for example to a third of the validity."
+        )
+    })
+}
+
+fn overlap_too_long(policy: &Policy) -> Option<String> {
+    let (_, renew_before) = policy.life?;
+    (policy.min_overlap.value >= renew_before.value).then(|| {
+        format!(
+            "{} must be shorter than {renew_before}, or the old credential would expire during the overlap. Set \
+             spec.retirement.minOverlap, for example to half of renewBefore.",
+            policy.min_overlap
+        )
+    })
+}
+
+fn proof_too_long(proof: &EffectiveVerification) -> Option<String> {
+    let least = u64::from(proof.consecutive_successes.unsigned_abs()) * proof.interval.0.as_secs();
+    (least >= proof.timeout.0.as_secs()).then(|| {
+        format!(
+            "{} sign-ins, one every {}, do not fit into spec.verification.timeout ({}). Ask for fewer, or allow more \
+             time, for example timeout: 15m.",
+            proof.consecutive_successes, proof.interval, proof.timeout
+        )
+    })
+}
+
+fn no_time_to_roll(rollout: &EffectiveRollout) -> Option<String> {
+    (rollout.timeout.0.is_zero()).then(|| {
+        "The rollout timeout is 0s, so every workload would count as stalled at once. Set \
+         spec.consumers.rollout.timeout, for example to 30m."
+            .to_owned()
+    })
+}
