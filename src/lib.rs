@@ -1,11 +1,21 @@
 //! Keywright keeps the credentials of Microsoft Entra applications fresh.
 //!
-//! The rooms, in reading order; a room knows only rooms before it:
+//! The rooms, in reading order; a room knows only rooms before it, and the adapters never each other:
 //!
 //! - [`api`]: what users write and read
+//! - [`facts`]: the vocabulary of what is so
+//! - [`plan`]: what is to be said and done, and why; pure
+//! - [`cluster`]: Kubernetes' side, an adapter
+//! - [`reconcile`]: observe → plan → report
+//! - [`runtime`]: the process: probes, metrics, logs, an orderly end
 //! - [`cli`]: what people type
+//! - [`args`]: the command line
 
 pub mod api;
+pub mod args;
 pub mod cli;
+pub mod cluster;
 pub mod facts;
 pub mod plan;
+pub mod reconcile;
+pub mod runtime;

@@ -49,12 +49,7 @@ pub struct Says {
 
 /// The conditions that say `now_true`, each with the time since when its status is what it is. What is not said is gone.
 #[must_use]
-pub fn conditions(
-    before: &[Condition],
-    said: Vec<Says>,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Vec<Condition> {
+pub fn conditions(before: &[Condition], said: Vec<Says>, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     said.into_iter()
         .map(|says| {
             let status = says.status.as_str();
@@ -97,12 +92,7 @@ mod tests {
     const NOON: Timestamp = Timestamp::constant(1_795_262_400, 0);
 
     fn ready(status: Status, message: &str) -> Vec<Says> {
-        vec![Says {
-            type_: READY,
-            status,
-            reason: Reason::TenantNotFound,
-            message: message.into(),
-        }]
+        vec![Says { type_: READY, status, reason: Reason::TenantNotFound, message: message.into() }]
     }
 
     #[test]
@@ -110,10 +100,7 @@ mod tests {
         let first = conditions(&[], ready(Status::False, "one"), Some(1), MORNING);
         let second = conditions(&first, ready(Status::False, "two"), Some(2), NOON);
         assert_eq!(second[0].last_transition_time, Time(MORNING));
-        assert_eq!(
-            (second[0].message.as_str(), second[0].observed_generation),
-            ("two", Some(2))
-        );
+        assert_eq!((second[0].message.as_str(), second[0].observed_generation), ("two", Some(2)));
     }
 
     #[test]

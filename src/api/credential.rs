@@ -15,7 +15,7 @@ use super::{
 
 /// The credential of one Entra application, kept fresh: which application, which kind of credential, where it is
 /// published, who uses it, and when the old one goes.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[kube(
     group = "keywright.dev",
     version = "v1alpha1",
@@ -76,7 +76,7 @@ pub struct EntraAppCredentialSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
 
-    /// Need no secret at all: let `ServiceAccounts` of this cluster, or outside issuers such as GitHub, sign in as the
+    /// Need no secret at all: let ServiceAccounts of this cluster, or outside issuers such as GitHub, sign in as the
     /// application by workload identity federation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated: Option<Federated>,
@@ -135,8 +135,6 @@ impl TenantRef {
 
 impl Default for TenantRef {
     fn default() -> Self {
-        Self {
-            name: Self::default_name(),
-        }
+        Self { name: Self::default_name() }
     }
 }

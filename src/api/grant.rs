@@ -45,7 +45,7 @@ pub struct Grant {
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["url".into()]))]
     pub key_vaults: Vec<GrantedVault>,
 
-    /// Which outside issuers may be federated. Default: none; the namespace's own `ServiceAccounts` always may.
+    /// Which outside issuers may be federated. Default: none; the namespace's own ServiceAccounts always may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federation: Option<GrantedFederation>,
 
@@ -119,9 +119,7 @@ pub enum LabelOperator {
 }
 
 /// A kind of credential.
-#[derive(
-    JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
-)]
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CredentialKind {
     /// A client secret.
     ClientSecret,

@@ -103,7 +103,7 @@ pub struct Identity {
     /// The name by which status and events speak of this identity.
     pub name: EntryName,
 
-    /// A `ServiceAccount` of this namespace. Its pods need the label `azure.workload.identity/use: "true"`.
+    /// A ServiceAccount of this namespace. Its pods need the label `azure.workload.identity/use: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<FederatedServiceAccount>,
 
@@ -113,10 +113,10 @@ pub struct Identity {
     pub external: Option<ExternalIdentity>,
 }
 
-/// A `ServiceAccount` that signs in as the application.
+/// A ServiceAccount that signs in as the application.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub struct FederatedServiceAccount {
-    /// The name of the `ServiceAccount`, which must exist.
+    /// The name of the ServiceAccount, which must exist.
     pub name: ObjectName,
 
     /// Who writes the annotations that the workload identity webhook reads: `Manage` (the default) lets Keywright
@@ -125,7 +125,7 @@ pub struct FederatedServiceAccount {
     pub annotations: Option<AnnotationPolicy>,
 }
 
-/// Who writes the annotations of a `ServiceAccount`.
+/// Who writes the annotations of a ServiceAccount.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnnotationPolicy {
     /// Keywright writes them.

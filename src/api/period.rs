@@ -42,18 +42,14 @@ impl Period {
 
 /// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a duration: write days, hours, minutes and seconds in this order, for example 90d, 36h or 1d12h"
-)]
+#[error("{0:?} is not a duration: write days, hours, minutes and seconds in this order, for example 90d, 36h or 1d12h")]
 pub struct NotAPeriod(String);
 
 impl FromStr for Period {
     type Err = NotAPeriod;
 
     fn from_str(text: &str) -> Result<Self, NotAPeriod> {
-        parse(text)
-            .map(Self::seconds)
-            .ok_or_else(|| NotAPeriod(text.to_owned()))
+        parse(text).map(Self::seconds).ok_or_else(|| NotAPeriod(text.to_owned()))
     }
 }
 
@@ -98,9 +94,7 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Cow::<'_, str>::deserialize(from)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        Cow::<'_, str>::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -141,24 +135,10 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in [
-            "",
-            "90",
-            "d",
-            "12h1d",
-            "1d1d",
-            "-1d",
-            "1.5h",
-            "1w",
-            "1d ",
-            "99999999999999999999d",
-            "999999999999999999d",
-        ] {
-            assert_eq!(
-                text.parse::<Period>(),
-                Err(NotAPeriod(text.into())),
-                "{text:?}"
-            );
+        for text in
+            ["", "90", "d", "12h1d", "1d1d", "-1d", "1.5h", "1w", "1d ", "99999999999999999999d", "999999999999999999d"]
+        {
+            assert_eq!(text.parse::<Period>(), Err(NotAPeriod(text.into())), "{text:?}");
         }
     }
 

@@ -90,10 +90,7 @@ mod tests {
     #[test]
     fn every_reason_has_a_paragraph_and_no_paragraph_is_left_over() {
         let page = include_str!("../../docs/reasons.md");
-        let written: Vec<&str> = page
-            .lines()
-            .filter_map(|line| line.strip_prefix("## "))
-            .collect();
+        let written: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
         assert_eq!(written, Reason::ALL.map(Reason::as_str));
     }
 }

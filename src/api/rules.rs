@@ -13,21 +13,13 @@ pub(super) struct Law {
 
 impl Law {
     const fn new(rule: &'static str, message: &'static str) -> Self {
-        Self {
-            rule,
-            message,
-            counts: None,
-        }
+        Self { rule, message, counts: None }
     }
 
     /// A message that ends with what was found: the expression must be a choice of literals, since the API server
     /// cannot bound the cost of a number printed.
     const fn counting(rule: &'static str, message: &'static str) -> Self {
-        Self {
-            rule,
-            message: "",
-            counts: Some(message),
-        }
+        Self { rule, message: "", counts: Some(message) }
     }
 }
 
@@ -66,14 +58,7 @@ macro_rules! seconds {
 /// Where both fields are given, the first must be the shorter one.
 macro_rules! shorter {
     ($has:literal, $short:literal, $long:literal) => {
-        concat!(
-            "!(",
-            $has,
-            ") || ",
-            seconds!($short),
-            " < ",
-            seconds!($long)
-        )
+        concat!("!(", $has, ") || ", seconds!($short), " < ", seconds!($long))
     };
 }
 
@@ -87,15 +72,7 @@ macro_rules! immutable {
 /// How many of three optional fields are there.
 macro_rules! count3 {
     ($a:literal, $b:literal, $c:literal) => {
-        concat!(
-            "(has(",
-            $a,
-            ") ? 1 : 0) + (has(",
-            $b,
-            ") ? 1 : 0) + (has(",
-            $c,
-            ") ? 1 : 0)"
-        )
+        concat!("(has(", $a, ") ? 1 : 0) + (has(", $b, ") ? 1 : 0) + (has(", $c, ") ? 1 : 0)")
     };
 }
 
@@ -183,10 +160,7 @@ pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
 // EntraAppCredential.spec
 
 pub(super) const ONE_KIND: Law = Law::counting(
-    concat!(
-        count3!("self.clientSecret", "self.certificate", "self.federated"),
-        " == 1"
-    ),
+    concat!(count3!("self.clientSecret", "self.certificate", "self.federated"), " == 1"),
     concat!(
         "'spec must have exactly one of clientSecret, certificate and federated, for example clientSecret: {}; found ' + (",
         count3!("self.clientSecret", "self.certificate", "self.federated"),
@@ -333,11 +307,7 @@ pub(super) const ADOPTED_FROM_ONE_PLACE: Law = Law::new(
 );
 
 pub(super) const PROOF_FITS_ITS_TIME: Law = Law::new(
-    shorter!(
-        "has(self.interval) && has(self.timeout)",
-        "self.interval",
-        "self.timeout"
-    ),
+    shorter!("has(self.interval) && has(self.timeout)", "self.interval", "self.timeout"),
     "spec.verification.interval must be shorter than spec.verification.timeout, for example interval: 5s with timeout: 15m",
 );
 
@@ -362,20 +332,12 @@ pub(super) const ONE_IDENTITY: Law = Law::new(
 );
 
 pub(super) const DEFAULT_RENEWAL_WITHIN_VALIDITY: Law = Law::new(
-    shorter!(
-        "has(self.renewBefore) && has(self.validity)",
-        "self.renewBefore",
-        "self.validity"
-    ),
+    shorter!("has(self.renewBefore) && has(self.validity)", "self.renewBefore", "self.validity"),
     "spec.defaults.renewBefore must be shorter than spec.defaults.validity, for example renewBefore: 30d with validity: 90d",
 );
 
 pub(super) const DEFAULT_OVERLAP_WITHIN_RENEWAL: Law = Law::new(
-    shorter!(
-        "has(self.minOverlap) && has(self.renewBefore)",
-        "self.minOverlap",
-        "self.renewBefore"
-    ),
+    shorter!("has(self.minOverlap) && has(self.renewBefore)", "self.minOverlap", "self.renewBefore"),
     "spec.defaults.minOverlap must be shorter than spec.defaults.renewBefore, for example minOverlap: 24h with renewBefore: 30d",
 );
 

@@ -6,10 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    KeyId, Period, consumers::RolloutStrategy, grant::CredentialKind, rotation::Window,
-    values::Scope,
-};
+use super::{KeyId, Period, consumers::RolloutStrategy, grant::CredentialKind, rotation::Window, values::Scope};
 
 /// What Keywright has to say about an `EntraAppCredential`.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
@@ -82,7 +79,7 @@ pub struct EntraAppCredentialStatus {
 }
 
 /// The policy in force.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectivePolicy {
     /// How long a credential lives; absent where it does not expire or somebody else decides.

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A Microsoft Entra tenant, and who may use it for what.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[kube(
     group = "keywright.dev",
     version = "v1alpha1",
@@ -38,12 +38,7 @@ use super::{
         json_path = ".status.conditions[?(@.type==\"Paused\")].status",
         description = "Whether the brake is on"
     ),
-    printcolumn(
-        name = "Cloud",
-        type_ = "string",
-        json_path = ".spec.cloud",
-        description = "The cloud"
-    ),
+    printcolumn(name = "Cloud", type_ = "string", json_path = ".spec.cloud", description = "The cloud"),
     printcolumn(
         name = "Credentials",
         type_ = "integer",
@@ -152,7 +147,7 @@ pub struct Endpoints {
 #[x_kube(validation = rules::ONE_IDENTITY)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorIdentity {
-    /// By the operator's own `ServiceAccount`, federated with an application or a managed identity.
+    /// By the operator's own ServiceAccount, federated with an application or a managed identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<AmbientIdentity>,
 

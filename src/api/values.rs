@@ -49,14 +49,8 @@ macro_rules! guid {
     };
 }
 
-guid!(
-    ClientId,
-    "The application (client) ID of an app registration; not its object ID."
-);
-guid!(
-    KeyId,
-    "The ID of one credential of an application, as Entra shows it; not its value."
-);
+guid!(ClientId, "The application (client) ID of an app registration; not its object ID.");
+guid!(KeyId, "The ID of one credential of an application, as Entra shows it; not its value.");
 guid!(TenantId, "The ID of a Microsoft Entra tenant.");
 
 macro_rules! text {
@@ -182,13 +176,7 @@ text!(
     "must be an IANA time zone, for example Europe/Berlin",
     "The name of a time zone."
 );
-text!(
-    Text,
-    600,
-    r"\S",
-    "must not be blank",
-    "A short text that is compared byte for byte."
-);
+text!(Text, 600, r"\S", "must not be blank", "A short text that is compared byte for byte.");
 text!(
     Template,
     16384,
@@ -203,8 +191,7 @@ mod tests {
 
     #[test]
     fn ids_print_as_entra_shows_them() {
-        let id: ClientId =
-            serde_json::from_str(r#""8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f""#).unwrap();
+        let id: ClientId = serde_json::from_str(r#""8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f""#).unwrap();
         assert_eq!(id.to_string(), "8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f");
     }
 }

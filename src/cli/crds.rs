@@ -43,11 +43,8 @@ pub fn definitions() -> [CustomResourceDefinition; 2] {
 
 /// Both definitions as one YAML stream.
 pub fn stream() -> Result<String, Error> {
-    let documents: Result<Vec<_>, _> = definitions().iter().map(render).collect();
-    Ok(documents?
-        .iter()
-        .map(|(_, yaml)| format!("---\n{yaml}"))
-        .collect())
+    let documents: Result<Vec<_>, _> = definitions().iter().map(|one| render(one).map(|(_, yaml)| yaml)).collect();
+    Ok(documents?.join("---\n"))
 }
 
 /// Write a file for each definition into a folder.
@@ -60,7 +57,7 @@ pub fn write(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Check that the files in a folder are what [`write`] would write.
+/// Check that the files in a folder are what [`write()`] would write.
 pub fn check(folder: &Path) -> Result<(), Error> {
     for definition in definitions() {
         let (file, yaml) = render(&definition)?;
@@ -83,10 +80,7 @@ fn render(definition: &CustomResourceDefinition) -> Result<(String, String), Err
     refuse_null(&mut value);
     let yaml = serde_saphyr::to_string(&value).map_err(|error| failed(error.into()))?;
     let file = format!("{}.yaml", definition.spec.names.plural);
-    Ok((
-        file,
-        format!("# Made by `make crds` from src/api. Do not edit.\n{yaml}"),
-    ))
+    Ok((file, format!("# Made by `make crds` from src/api. Do not edit.\n{yaml}")))
 }
 
 /// Take back that optional fields may be null. The API server then drops a null before it looks at defaults and rules,

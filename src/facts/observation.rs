@@ -18,7 +18,7 @@ pub struct Observation {
 }
 
 /// The tenant that a resource names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantSeen {
     /// There is none of that name.
     Missing,

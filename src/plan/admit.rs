@@ -50,39 +50,21 @@ fn operator_client_id(request: &Request<'_>) -> Option<ClientId> {
     let identity = request.tenant.identity.as_ref().unwrap_or(&none);
     let by_secret = identity.client_secret.as_ref().map(|by| by.client_id);
     let by_certificate = identity.certificate.as_ref().map(|by| by.client_id);
-    let ambient = identity
-        .workload_identity
-        .as_ref()
-        .or(identity.managed_identity.as_ref());
-    by_secret
-        .or(by_certificate)
-        .or_else(|| ambient.and_then(|by| by.client_id))
-        .or(request.ambient_client_id)
+    let ambient = identity.workload_identity.as_ref().or(identity.managed_identity.as_ref());
+    by_secret.or(by_certificate).or_else(|| ambient.and_then(|by| by.client_id)).or(request.ambient_client_id)
 }
 
 fn not_granted(request: &Request<'_>) -> Option<Refusal> {
     let mut left: Vec<&Grant> = request.tenant.grants.iter().collect();
     for (reason, lack) in SIEVE {
-        let (lacking, allowing): (Vec<_>, Vec<_>) = left
-            .iter()
-            .map(|grant| (*grant, lack(grant, request)))
-            .partition(|(_, lack)| lack.is_some());
+        let (lacking, allowing): (Vec<_>, Vec<_>) =
+            left.iter().map(|grant| (*grant, lack(grant, request))).partition(|(_, lack)| lack.is_some());
         if allowing.is_empty() {
-            let what = match lacking
-                .into_iter()
-                .find_map(|(grant, lack)| Some((grant, lack?)))
-            {
+            let what = match lacking.into_iter().find_map(|(grant, lack)| Some((grant, lack?))) {
                 Some((grant, lack)) if reason != Reason::NamespaceNotGranted => {
-                    format!(
-                        "Grant {} of EntraTenant {} {lack}",
-                        grant.name, request.tenant_name
-                    )
+                    format!("Grant {} of EntraTenant {} {lack}", grant.name, request.tenant_name)
                 }
-                _ => format!(
-                    "No grant of EntraTenant {} {}",
-                    request.tenant_name,
-                    for_this_namespace(request)
-                ),
+                _ => format!("No grant of EntraTenant {} {}", request.tenant_name, for_this_namespace(request)),
             };
             return Some(Refusal::new(reason, what));
         }
@@ -101,15 +83,8 @@ fn for_this_namespace(request: &Request<'_>) -> String {
 
 fn namespace(grant: &Grant, request: &Request<'_>) -> Option<String> {
     let granted = &grant.namespaces;
-    let by_name = granted
-        .names
-        .iter()
-        .flatten()
-        .any(|name| name.as_str() == request.namespace);
-    let by_label = granted
-        .selector
-        .as_ref()
-        .is_some_and(|selector| selects(selector, request));
+    let by_name = granted.names.iter().flatten().any(|name| name.as_str() == request.namespace);
+    let by_label = granted.selector.as_ref().is_some_and(|selector| selects(selector, request));
     (!by_name && !by_label).then(|| for_this_namespace(request))
 }
 
@@ -117,10 +92,7 @@ fn namespace(grant: &Grant, request: &Request<'_>) -> Option<String> {
 fn selects(selector: &Selector, request: &Request<'_>) -> bool {
     let labels = request.namespace_labels;
     let empty = selector.match_labels.is_empty() && selector.match_expressions.is_empty();
-    let equal = selector
-        .match_labels
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(&value.0));
+    let equal = selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(&value.0));
     let passes = |test: &LabelTest| {
         let value = labels.get(&test.key);
         let listed = value.is_some_and(|value| test.values.iter().any(|one| one.0 == *value));
@@ -152,14 +124,8 @@ fn kind(grant: &Grant, request: &Request<'_>) -> Option<String> {
 }
 
 fn issuers(grant: &Grant, request: &Request<'_>) -> Option<String> {
-    let outside = request
-        .spec
-        .federated
-        .iter()
-        .flat_map(|federated| &federated.identities);
-    let refused = outside
-        .filter_map(|identity| identity.external.as_ref())
-        .find(|one| !federates(grant, one))?;
+    let outside = request.spec.federated.iter().flat_map(|federated| &federated.identities);
+    let refused = outside.filter_map(|identity| identity.external.as_ref()).find(|one| !federates(grant, one))?;
     Some(format!(
         "does not allow tokens of issuer {} with subject {}. Ask the platform team to add them to \
          federation.externalIssuers and federation.externalSubjects.",
@@ -178,25 +144,14 @@ fn federates(grant: &Grant, identity: &ExternalIdentity) -> bool {
 }
 
 fn vaults(grant: &Grant, request: &Request<'_>) -> Option<String> {
-    let written = request
-        .spec
-        .publish
-        .iter()
-        .flat_map(|publish| &publish.key_vaults);
-    let read = request
-        .spec
-        .adopt
-        .iter()
-        .filter_map(|adopt| adopt.value_from.key_vault_ref.as_ref());
+    let written = request.spec.publish.iter().flat_map(|publish| &publish.key_vaults);
+    let read = request.spec.adopt.iter().filter_map(|adopt| adopt.value_from.key_vault_ref.as_ref());
     let mut asked = written
         .map(|target| (&target.vault_url, &target.name))
         .chain(read.map(|entry| (&entry.vault_url, &entry.name)));
     let (url, name) = asked.find(|(url, name)| {
         !grant.key_vaults.iter().any(|vault| {
-            let named = vault
-                .names
-                .iter()
-                .any(|one| pattern::matches(one.as_str(), name.as_str()));
+            let named = vault.names.iter().any(|one| pattern::matches(one.as_str(), name.as_str()));
             vault.url == **url && (vault.names.is_empty() || named)
         })
     })?;
@@ -208,10 +163,7 @@ fn vaults(grant: &Grant, request: &Request<'_>) -> Option<String> {
 
 fn secret_name(grant: &Grant, request: &Request<'_>) -> Option<String> {
     let name = request.secret_name()?;
-    let named = grant
-        .secret_names
-        .iter()
-        .any(|one| pattern::matches(one.as_str(), name));
+    let named = grant.secret_names.iter().any(|one| pattern::matches(one.as_str(), name));
     (!grant.secret_names.is_empty() && !named).then(|| {
         format!(
             "does not allow a Secret with the name {name}. Choose a name in spec.publish.secret.name that matches {}, or \
@@ -224,20 +176,10 @@ fn secret_name(grant: &Grant, request: &Request<'_>) -> Option<String> {
 fn retirement(grant: &Grant, request: &Request<'_>) -> Option<String> {
     let retirement = request.spec.retirement.as_ref()?;
     let asked = [
-        (
-            !retirement.foreign_key_ids.is_empty(),
-            "foreignKeyIds",
-            Allowance::RetireForeign,
-        ),
-        (
-            !retirement.compromised_key_ids.is_empty(),
-            "compromisedKeyIds",
-            Allowance::RevokeCompromised,
-        ),
+        (!retirement.foreign_key_ids.is_empty(), "foreignKeyIds", Allowance::RetireForeign),
+        (!retirement.compromised_key_ids.is_empty(), "compromisedKeyIds", Allowance::RevokeCompromised),
     ];
-    let (_, field, allowance) = asked
-        .into_iter()
-        .find(|(asked, _, needed)| *asked && !grant.allow.contains(needed))?;
+    let (_, field, allowance) = asked.into_iter().find(|(asked, _, needed)| *asked && !grant.allow.contains(needed))?;
     Some(format!(
         "does not allow spec.retirement.{field}. Remove it, or ask the platform team to add {allowance:?} to allow."
     ))

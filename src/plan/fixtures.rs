@@ -67,17 +67,9 @@ impl World {
         });
         Observation {
             resource: serde_json::from_value(object).unwrap(),
-            tenant: TenantSeen::Present(Box::new(
-                serde_json::from_value(self.tenant.clone()).unwrap(),
-            )),
-            namespace_labels: self
-                .labels
-                .iter()
-                .map(|(key, value)| ((*key).into(), (*value).into()))
-                .collect(),
-            ambient_client_id: self
-                .ambient
-                .map(|id| serde_json::from_value(id.into()).unwrap()),
+            tenant: TenantSeen::Present(Box::new(serde_json::from_value(self.tenant.clone()).unwrap())),
+            namespace_labels: self.labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            ambient_client_id: self.ambient.map(|id| serde_json::from_value(id.into()).unwrap()),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What was decided.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Why nothing further happens to this resource until a person does something.
     pub refusal: Option<Refusal>,
@@ -37,10 +37,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 
@@ -50,20 +47,14 @@ pub fn plan(seen: &Observation) -> Decision {
     let request = match readable::request(seen) {
         Ok(request) => request,
         Err(refusal) => {
-            return Decision {
-                refusal: Some(refusal),
-                effective: None,
-            };
+            return Decision { refusal: Some(refusal), effective: None };
         }
     };
     let policy = policy::resolve(&request);
     let refusal = admit::refusal(&request)
         .or_else(|| policy::refusal(&request, &policy))
         .or_else(|| supported::refusal(request.spec));
-    Decision {
-        refusal,
-        effective: Some(policy.effective(&request)),
-    }
+    Decision { refusal, effective: Some(policy.effective(&request)) }
 }
 
 #[cfg(test)]

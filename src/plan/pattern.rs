@@ -35,16 +35,8 @@ mod tests {
             ("payments-*", "payments-", true),
             ("payments-*", "payments", false),
             ("*-api", "payments-api", true),
-            (
-                "repo:contoso/*:environment:prod",
-                "repo:contoso/pay:environment:prod",
-                true,
-            ),
-            (
-                "repo:contoso/*:environment:prod",
-                "repo:contoso/pay:environment:test",
-                false,
-            ),
+            ("repo:contoso/*:environment:prod", "repo:contoso/pay:environment:prod", true),
+            ("repo:contoso/*:environment:prod", "repo:contoso/pay:environment:test", false),
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "a-c-b", false),
             ("a*a", "a", false), // one character cannot be both ends
@@ -57,10 +49,7 @@ mod tests {
     fn by_definition(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),
-            Some((b'*', rest)) => {
-                by_definition(rest, text)
-                    || (!text.is_empty() && by_definition(pattern, &text[1..]))
-            }
+            Some((b'*', rest)) => by_definition(rest, text) || (!text.is_empty() && by_definition(pattern, &text[1..])),
             Some((c, rest)) => text.first() == Some(c) && by_definition(rest, &text[1..]),
         }
     }

@@ -80,14 +80,8 @@ pub fn resolve(request: &Request<'_>) -> Policy {
     Policy {
         life: request.expires_by_our_choice().then(|| life(request)),
         min_overlap: choose(
-            (
-                retirement.and_then(|one| one.min_overlap),
-                "spec.retirement.minOverlap",
-            ),
-            (
-                defaults.and_then(|one| one.min_overlap),
-                "spec.defaults.minOverlap",
-            ),
+            (retirement.and_then(|one| one.min_overlap), "spec.retirement.minOverlap"),
+            (defaults.and_then(|one| one.min_overlap), "spec.defaults.minOverlap"),
             (MIN_OVERLAP, "minOverlap"),
         ),
         verification: verification(request),
@@ -101,31 +95,16 @@ fn life(request: &Request<'_>) -> (Chosen, Chosen) {
     let own = match &spec.client_secret {
         Some(secret) => (secret.validity, "spec.clientSecret.validity"),
         None => (
-            spec.certificate
-                .as_ref()
-                .and_then(|one| one.generate.as_ref())
-                .and_then(|one| one.validity),
+            spec.certificate.as_ref().and_then(|one| one.generate.as_ref()).and_then(|one| one.validity),
             "spec.certificate.generate.validity",
         ),
     };
-    let validity = choose(
-        own,
-        (
-            defaults.and_then(|one| one.validity),
-            "spec.defaults.validity",
-        ),
-        (VALIDITY, "validity"),
-    );
+    let validity =
+        choose(own, (defaults.and_then(|one| one.validity), "spec.defaults.validity"), (VALIDITY, "validity"));
     let third = Period::seconds(validity.value.0.as_secs() / 3);
     let renew_before = choose(
-        (
-            spec.rotation.as_ref().and_then(|one| one.renew_before),
-            "spec.rotation.renewBefore",
-        ),
-        (
-            defaults.and_then(|one| one.renew_before),
-            "spec.defaults.renewBefore",
-        ),
+        (spec.rotation.as_ref().and_then(|one| one.renew_before), "spec.rotation.renewBefore"),
+        (defaults.and_then(|one| one.renew_before), "spec.defaults.renewBefore"),
         (third, "renewBefore, a third of the validity"),
     );
     (validity, renew_before)
@@ -133,11 +112,7 @@ fn life(request: &Request<'_>) -> (Chosen, Chosen) {
 
 fn verification(request: &Request<'_>) -> EffectiveVerification {
     let said = request.spec.verification.clone().unwrap_or_default();
-    let min_age = if request.kind == CredentialKind::Federated {
-        MIN_AGE_FEDERATED
-    } else {
-        MIN_AGE
-    };
+    let min_age = if request.kind == CredentialKind::Federated { MIN_AGE_FEDERATED } else { MIN_AGE };
     EffectiveVerification {
         consecutive_successes: said.consecutive_successes.unwrap_or(CONSECUTIVE_SUCCESSES),
         interval: said.interval.unwrap_or(INTERVAL),
@@ -148,27 +123,11 @@ fn verification(request: &Request<'_>) -> EffectiveVerification {
 }
 
 fn rollout(request: &Request<'_>) -> EffectiveRollout {
-    let own = request
-        .spec
-        .consumers
-        .as_ref()
-        .and_then(|one| one.rollout.clone())
-        .unwrap_or_default();
-    let tenant = request
-        .tenant
-        .defaults
-        .as_ref()
-        .and_then(|one| one.rollout.clone())
-        .unwrap_or_default();
+    let own = request.spec.consumers.as_ref().and_then(|one| one.rollout.clone()).unwrap_or_default();
+    let tenant = request.tenant.defaults.as_ref().and_then(|one| one.rollout.clone()).unwrap_or_default();
     EffectiveRollout {
-        strategy: own
-            .strategy
-            .or(tenant.strategy)
-            .unwrap_or(RolloutStrategy::Rolling),
-        max_concurrent: own
-            .max_concurrent
-            .or(tenant.max_concurrent)
-            .unwrap_or(MAX_CONCURRENT),
+        strategy: own.strategy.or(tenant.strategy).unwrap_or(RolloutStrategy::Rolling),
+        max_concurrent: own.max_concurrent.or(tenant.max_concurrent).unwrap_or(MAX_CONCURRENT),
         timeout: own.timeout.or(tenant.timeout).unwrap_or(ROLLOUT_TIMEOUT),
     }
 }
@@ -177,18 +136,8 @@ impl Policy {
     /// The values for people to read.
     #[must_use]
     pub fn effective(self, request: &Request<'_>) -> EffectivePolicy {
-        let own = request
-            .spec
-            .rotation
-            .as_ref()
-            .map(|one| one.windows.clone())
-            .unwrap_or_default();
-        let tenant = request
-            .tenant
-            .defaults
-            .as_ref()
-            .map(|one| one.windows.clone())
-            .unwrap_or_default();
+        let own = request.spec.rotation.as_ref().map(|one| one.windows.clone()).unwrap_or_default();
+        let tenant = request.tenant.defaults.as_ref().map(|one| one.windows.clone()).unwrap_or_default();
         EffectivePolicy {
             validity: self.life.map(|(validity, _)| validity.value),
             renew_before: self.life.map(|(_, renew_before)| renew_before.value),
@@ -225,11 +174,7 @@ fn too_long(request: &Request<'_>, policy: &Policy) -> Option<String> {
 
 /// The longest validity that a tenant allows.
 pub(super) fn max_validity(tenant: &EntraTenantSpec) -> Period {
-    tenant
-        .limits
-        .as_ref()
-        .and_then(|limits| limits.max_validity)
-        .unwrap_or(MAX_VALIDITY)
+    tenant.limits.as_ref().and_then(|limits| limits.max_validity).unwrap_or(MAX_VALIDITY)
 }
 
 fn renewed_too_early(policy: &Policy) -> Option<String> {

@@ -48,11 +48,7 @@ impl Request<'_> {
     pub fn expires_by_our_choice(&self) -> bool {
         match self.kind {
             CredentialKind::ClientSecret => true,
-            CredentialKind::Certificate => self
-                .spec
-                .certificate
-                .as_ref()
-                .is_some_and(|one| one.generate.is_some()),
+            CredentialKind::Certificate => self.spec.certificate.as_ref().is_some_and(|one| one.generate.is_some()),
             CredentialKind::Federated => false,
         }
     }
@@ -60,11 +56,7 @@ impl Request<'_> {
 
 /// The request that an observation contains, or why there is none.
 pub fn request(seen: &Observation) -> Result<Request<'_>, Refusal> {
-    let spec = seen
-        .resource
-        .spec
-        .as_ref()
-        .map_err(|error| spec_undecodable(error))?;
+    let spec = seen.resource.spec.as_ref().map_err(|error| spec_undecodable(error))?;
     let tenant_name = spec.tenant_ref.name.as_str();
     let tenant = match &seen.tenant {
         TenantSeen::Present(tenant) => tenant,
@@ -73,12 +65,7 @@ pub fn request(seen: &Observation) -> Result<Request<'_>, Refusal> {
     };
     Ok(Request {
         name: seen.resource.metadata.name.as_deref().unwrap_or_default(),
-        namespace: seen
-            .resource
-            .metadata
-            .namespace
-            .as_deref()
-            .unwrap_or_default(),
+        namespace: seen.resource.metadata.namespace.as_deref().unwrap_or_default(),
         namespace_labels: &seen.namespace_labels,
         kind: kind(spec)?,
         spec,
@@ -94,9 +81,7 @@ fn kind(spec: &EntraAppCredentialSpec) -> Result<CredentialKind, Refusal> {
         (Some(_), None, None) => Ok(CredentialKind::ClientSecret),
         (None, Some(_), None) => Ok(CredentialKind::Certificate),
         (None, None, Some(_)) => Ok(CredentialKind::Federated),
-        _ => Err(spec_undecodable(
-            "it has not exactly one of clientSecret, certificate and federated",
-        )),
+        _ => Err(spec_undecodable("it has not exactly one of clientSecret, certificate and federated")),
     }
 }
 

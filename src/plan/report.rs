@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What is to be written about a resource.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report<S> {
     /// All of its status.
     pub status: S,
@@ -32,11 +32,7 @@ pub struct Announcement {
 
 /// The report about a resource.
 #[must_use]
-pub fn report(
-    seen: &Observation,
-    decision: Decision,
-    now: Timestamp,
-) -> Report<EntraAppCredentialStatus> {
+pub fn report(seen: &Observation, decision: Decision, now: Timestamp) -> Report<EntraAppCredentialStatus> {
     let before = seen.resource.status.clone().unwrap_or_default();
     let generation = seen.resource.metadata.generation;
     let said = decision.refusal.as_ref().map(stopped).unwrap_or_default();
@@ -44,12 +40,7 @@ pub fn report(
     let event = news(&before.conditions, &conditions, decision.refusal);
     let status = EntraAppCredentialStatus {
         observed_generation: generation,
-        type_: seen
-            .resource
-            .spec
-            .as_ref()
-            .ok()
-            .and_then(readable::declared_kind),
+        type_: seen.resource.spec.as_ref().ok().and_then(readable::declared_kind),
         effective: decision.effective,
         conditions,
         ..before
@@ -60,27 +51,13 @@ pub fn report(
 /// The conditions of a resource for which nothing happens until a person does something.
 pub(super) fn stopped(refusal: &Refusal) -> Vec<Says> {
     [(READY, Status::False), (STALLED, Status::True)]
-        .map(|(type_, status)| Says {
-            type_,
-            status,
-            reason: refusal.reason,
-            message: refusal.message.clone(),
-        })
+        .map(|(type_, status)| Says { type_, status, reason: refusal.reason, message: refusal.message.clone() })
         .into()
 }
 
 /// A refusal is announced once: when `Ready` says something that it did not say before.
-pub(super) fn news(
-    before: &[Condition],
-    after: &[Condition],
-    refusal: Option<Refusal>,
-) -> Option<Announcement> {
-    let said = |conditions| {
-        conditions::find(conditions, READY).map(|one: &Condition| (&one.reason, &one.message))
-    };
+pub(super) fn news(before: &[Condition], after: &[Condition], refusal: Option<Refusal>) -> Option<Announcement> {
+    let said = |conditions| conditions::find(conditions, READY).map(|one: &Condition| (&one.reason, &one.message));
     let refusal = refusal.filter(|_| said(before) != said(after))?;
-    Some(Announcement {
-        reason: refusal.reason,
-        note: refusal.message,
-    })
+    Some(Announcement { reason: refusal.reason, note: refusal.message })
 }

@@ -15,19 +15,14 @@ const NOT_YET: [(&str, Asked); 9] = [
     ("consumers", |spec| spec.consumers.is_some()),
     ("retirement", |spec| spec.retirement.is_some()),
     ("adopt", |spec| spec.adopt.is_some()),
-    ("deletionPolicy", |spec| {
-        spec.deletion_policy == Some(DeletionPolicy::Revoke)
-    }),
+    ("deletionPolicy", |spec| spec.deletion_policy == Some(DeletionPolicy::Revoke)),
 ];
 
 /// Which fields are asked for in vain.
 #[must_use]
 pub fn refusal(spec: &EntraAppCredentialSpec) -> Option<Refusal> {
-    let fields: Vec<String> = NOT_YET
-        .iter()
-        .filter(|(_, asked)| asked(spec))
-        .map(|(field, _)| format!("spec.{field}"))
-        .collect();
+    let fields: Vec<String> =
+        NOT_YET.iter().filter(|(_, asked)| asked(spec)).map(|(field, _)| format!("spec.{field}")).collect();
     (!fields.is_empty()).then(|| {
         Refusal::new(
             Reason::NotSupportedYet,

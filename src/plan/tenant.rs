@@ -23,14 +23,7 @@ pub fn report(seen: &TenantObservation, now: Timestamp) -> Report<EntraTenantSta
     let said = refusal.as_ref().map_or_else(not_tried, report::stopped);
     let conditions = conditions::conditions(&before.conditions, said, generation, now);
     let event = report::news(&before.conditions, &conditions, refusal);
-    Report {
-        status: EntraTenantStatus {
-            observed_generation: generation,
-            conditions,
-            ..before
-        },
-        event,
-    }
+    Report { status: EntraTenantStatus { observed_generation: generation, conditions, ..before }, event }
 }
 
 fn refusal(seen: &TenantObservation) -> Option<Refusal> {
@@ -65,11 +58,6 @@ fn not_tried() -> Vec<Says> {
     let message = "Grants, defaults and limits are in force, but this version of Keywright does not sign in to Microsoft \
                    Entra yet (spec.identity), so whether it could is not known.";
     [(READY, Status::Unknown), (STALLED, Status::False)]
-        .map(|(type_, status)| Says {
-            type_,
-            status,
-            reason: Reason::NotSupportedYet,
-            message: message.to_owned(),
-        })
+        .map(|(type_, status)| Says { type_, status, reason: Reason::NotSupportedYet, message: message.to_owned() })
         .into()
 }

@@ -1,0 +1,98 @@
+//! The command line: parse and dispatch, nothing else.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::{
+    cli::{self, run::Scope},
+    runtime::telemetry::LogFormat,
+};
+
+/// Keeps the credentials of Microsoft Entra applications fresh.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator, in a cluster or with KUBECONFIG
+    Run(Run),
+    /// Print the definitions (CRDs) of both kinds, or keep files of them
+    Crds(Crds),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Run {
+    /// Limit the operator to a namespace; can be repeated. Default: all namespaces
+    #[arg(long = "namespace", env = "KEYWRIGHT_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+
+    /// Where to serve /livez, /readyz and /metrics
+    #[arg(long, env = "KEYWRIGHT_ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
+    admin_address: SocketAddr,
+
+    /// The form of log lines
+    #[arg(long, env = "KEYWRIGHT_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+
+    /// Which log lines are written, for example info,keywright=debug
+    #[arg(long, env = "KEYWRIGHT_LOG", default_value = "info")]
+    log: String,
+
+    /// The name by which this process signs Events; in a cluster, the pod's
+    #[arg(long, env = "HOSTNAME", default_value = "keywright")]
+    instance: String,
+
+    /// The application that the surroundings sign in as, as the workload identity webhook sets it
+    #[arg(long, env = "AZURE_CLIENT_ID", hide = true)]
+    ambient_client_id: Option<uuid::Uuid>,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Crds {
+    /// Write one file a kind into this folder, instead of printing both
+    #[arg(long)]
+    dir: Option<PathBuf>,
+
+    /// Write nothing; fail if the files in --dir are not current
+    #[arg(long, requires = "dir")]
+    check: bool,
+}
+
+impl Args {
+    /// Do what was asked for.
+    pub async fn dispatch(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(run) => run.dispatch().await,
+            Command::Crds(crds) => crds.dispatch(),
+        }
+    }
+}
+
+impl Run {
+    async fn dispatch(self) -> anyhow::Result<()> {
+        // Taken apart completely, so that a flag which nobody reads does not compile.
+        let Self { namespaces, admin_address, log_format, log, instance, ambient_client_id } = self;
+        let scope = Scope::of(namespaces);
+        let ambient_client_id = ambient_client_id.map(crate::api::ClientId);
+        cli::run::run(cli::run::Settings { scope, admin_address, log_format, log, instance, ambient_client_id })
+            .await?;
+        Ok(())
+    }
+}
+
+impl Crds {
+    #[expect(clippy::print_stdout, reason = "printing is what this command is for")]
+    fn dispatch(self) -> anyhow::Result<()> {
+        match self {
+            Self { dir: Some(dir), check: true } => cli::crds::check(&dir)?,
+            Self { dir: Some(dir), check: false } => cli::crds::write(&dir)?,
+            Self { dir: None, .. } => print!("{}", cli::crds::stream()?),
+        }
+        Ok(())
+    }
+}

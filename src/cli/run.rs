@@ -1,0 +1,120 @@
+//! `keywright run`: the operator. Starts everything, waits until asked to end, and ends everything.
+
+use std::{io, net::SocketAddr};
+
+use prometheus_client::{metrics::info::Info, registry::Registry};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::operator::Operator;
+use crate::{
+    api::ClientId,
+    cluster::{self, connect::connect},
+    reconcile::Metrics,
+    runtime::{
+        admin::{self, Admin},
+        readiness::Readiness,
+        shutdown,
+        telemetry::{self, LogFormat},
+    },
+};
+
+/// Why the operator ended on its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log filter cannot be read.
+    #[error(transparent)]
+    Log(#[from] telemetry::BadFilter),
+    /// Signals cannot be received.
+    #[error("could not listen for SIGTERM")]
+    Signals(#[source] io::Error),
+    /// There is no cluster.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// Probes and metrics cannot be served.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// Something that runs as long as the operator does has ended before it.
+    #[error("a part of the operator ended by itself, so the whole does: {0}")]
+    Ended(String),
+}
+
+/// Which namespaces are worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// These.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// No names are all namespaces.
+    #[must_use]
+    pub fn of(mut names: Vec<String>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() { Self::All } else { Self::Namespaces(names) }
+    }
+}
+
+/// What can be set about the operator.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which namespaces are worked on.
+    pub scope: Scope,
+    /// Where probes and metrics are served.
+    pub admin_address: SocketAddr,
+    /// The form of log lines.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log: String,
+    /// The name by which Events are signed.
+    pub instance: String,
+    /// The application that the operator's surroundings sign in as, if they say so.
+    pub ambient_client_id: Option<ClientId>,
+}
+
+/// Run until asked to end.
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    telemetry::start(settings.log_format, &settings.log)?;
+    let stop = shutdown::on_signal().map_err(Error::Signals)?;
+    let admin = Admin::listen(settings.admin_address).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %admin.address(), "serving probes and metrics");
+
+    let mut registry = Registry::with_prefix("keywright");
+    registry.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    let metrics = Metrics::register(&mut registry);
+    let readiness = Readiness::default();
+    let started = readiness.wait_for("the way to the API server");
+
+    let mut parts = JoinSet::new();
+    let serving = admin.serve(readiness.clone(), registry, stop.clone());
+    parts.spawn(async move { serving.await.map_err(Error::from) });
+    let client = connect().await?;
+    let operator = Operator {
+        client,
+        scope: settings.scope,
+        instance: settings.instance,
+        ambient_client_id: settings.ambient_client_id,
+        metrics,
+        readiness,
+        stop: stop.clone(),
+    };
+    parts.spawn(operator.work());
+    started.pass();
+    until_all_end(parts, &stop).await
+}
+
+/// Wait for the parts. One that ends before `stop` takes the others with it: half an operator helps nobody.
+async fn until_all_end(mut parts: JoinSet<Result<(), Error>>, stop: &CancellationToken) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let early = !stop.is_cancelled();
+        stop.cancel();
+        let result = ended.unwrap_or_else(|error| Err(Error::Ended(error.to_string())));
+        let result = if early && result.is_ok() { Err(Error::Ended("without an error".to_owned())) } else { result };
+        outcome = outcome.and(result);
+    }
+    outcome
+}

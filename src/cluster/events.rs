@@ -1,0 +1,59 @@
+//! Events: for people who look at a resource with `kubectl describe`. Best effort: an Event that cannot be written
+//! fails nothing.
+
+use jiff::Timestamp;
+use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::MicroTime};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ObjectMeta, PostParams},
+};
+
+use super::{Error, within};
+use crate::api::{GROUP, conditions::shortened};
+
+/// The longest note that the API server takes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Who writes Events: this process among the replicas of the operator.
+#[derive(Clone)]
+pub struct Reporter {
+    client: Client,
+    instance: String,
+}
+
+impl Reporter {
+    /// A reporter that signs as `instance`, usually the name of the pod.
+    #[must_use]
+    pub fn new(client: Client, instance: String) -> Self {
+        Self { client, instance }
+    }
+
+    /// Write a warning about an object.
+    ///
+    /// Each is an Event of its own. kube's recorder would merge those of one reason and keep repeating the first note,
+    /// but here it is the note that tells one vault from another.
+    pub async fn warn<K: Resource<DynamicType = ()>>(&self, about: &K, reason: &str, note: &str) -> Result<(), Error> {
+        // Events about cluster-scoped objects live in `default`, as everywhere in Kubernetes.
+        let namespace = about.namespace().unwrap_or_else(|| "default".to_owned());
+        let event = Event {
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{}-", about.name_any())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            action: Some("Check".to_owned()),
+            event_time: Some(MicroTime(Timestamp::now())),
+            note: Some(shortened(note.to_owned(), LONGEST_NOTE)),
+            reason: Some(reason.to_owned()),
+            regarding: Some(about.object_ref(&())),
+            reporting_controller: Some(format!("{GROUP}/operator")),
+            reporting_instance: Some(self.instance.clone()),
+            type_: Some("Warning".to_owned()),
+            ..Event::default()
+        };
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let doing = || format!("write an Event about {} {namespace}/{}", K::kind(&()), about.name_any());
+        within(doing, events.create(&PostParams::default(), &event)).await?;
+        Ok(())
+    }
+}

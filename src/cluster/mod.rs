@@ -1,0 +1,67 @@
+//! Kubernetes' side: how the operator reads and writes the cluster. An adapter: it carries out and reports back, it
+//! decides nothing. Every call has a time limit, because a connection can die without saying so.
+
+pub mod connect;
+pub mod definitions;
+pub mod events;
+pub mod follow;
+pub mod status;
+
+use std::{future::Future, time::Duration};
+
+pub use kube::Client;
+
+/// How long one call may take, retries of the client included. (Watches have their own limit, in kube.)
+const CALL: Duration = Duration::from_secs(10);
+
+/// Why a call to the API server brought nothing. `doing` says what it was for, and on what.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no way to the API server.
+    #[error("could not find out how to reach the Kubernetes API server: {0}. Run inside a cluster, or set KUBECONFIG")]
+    NoCluster(String),
+    /// The API server refused the call, or could not be reached.
+    #[error("could not {doing}: {}", said(source))]
+    Refused {
+        /// What was being done, to what.
+        doing: String,
+        /// What the API server or the connection said.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time.
+    #[error("could not {doing}: no answer from the API server within {}s", CALL.as_secs())]
+    TimedOut {
+        /// What was being done, to what.
+        doing: String,
+    },
+}
+
+/// What the API server said, in its own words. (kube's `Display` prints the answer three times, as text and as structs.)
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => {
+            format!("the API server answered {} {}: {}", status.code, status.reason, status.message)
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A call within its time limit.
+async fn within<T>(doing: impl Fn() -> String, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(CALL, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(Error::Refused { doing: doing(), source: Box::new(source) }),
+        Err(_) => Err(Error::TimedOut { doing: doing() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_never_answers_ends() {
+        let error = within(|| "read something".into(), std::future::pending::<kube::Result<()>>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "could not read something: no answer from the API server within 10s");
+    }
+}

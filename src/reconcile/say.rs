@@ -1,0 +1,54 @@
+//! Saying what was decided: status first, then at most one Event. What says the same as before is not written.
+
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+
+use super::Error;
+use crate::{
+    api::Reason,
+    cluster::{
+        Client,
+        events::Reporter,
+        status::{self, Written},
+    },
+    plan::report::Report,
+};
+
+/// Whoever writes status and Events.
+pub(super) struct Speaker {
+    client: Client,
+    reporter: Reporter,
+}
+
+impl Speaker {
+    pub(super) fn new(client: Client, instance: String) -> Self {
+        Self { reporter: Reporter::new(client.clone(), instance), client }
+    }
+
+    /// Say what a report has, if `before` does not say it already.
+    pub(super) async fn say<K, S>(&self, object: &K, before: Option<&S>, report: Report<S>) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()>,
+        S: Serialize + PartialEq,
+    {
+        if before == Some(&report.status) {
+            return Ok(());
+        }
+        // An Event about a status that did not make it would be told again with the next one.
+        if status::replace(&self.client, object, &report.status).await? == Written::Yes
+            && let Some(news) = report.event
+        {
+            self.announce(object, news.reason, &news.note).await;
+        }
+        Ok(())
+    }
+
+    /// Write an Event and the same to the log; that an Event fails, fails nothing.
+    pub(super) async fn announce<K: Resource<DynamicType = ()>>(&self, about: &K, reason: Reason, note: &str) {
+        let (namespace, name) = (about.namespace(), about.name_any());
+        tracing::warn!(kind = %K::kind(&()), namespace, name, %reason, "{note}");
+        if let Err(error) = self.reporter.warn(about, reason.as_str(), note).await {
+            tracing::warn!(%error, "going on without the Event");
+        }
+    }
+}

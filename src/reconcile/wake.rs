@@ -1,0 +1,65 @@
+//! Who is to be looked at when something has changed.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    ResourceExt,
+    core::PartialObjectMeta,
+    runtime::reflector::{ObjectRef, Store},
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use crate::api::{Declared, EntraAppCredential, EntraTenant};
+
+/// Objects to be looked at. Unbounded: it holds names only, and what reads it merges those that come twice.
+pub struct Queue<K: kube::Resource<DynamicType = ()>> {
+    names: UnboundedSender<ObjectRef<K>>,
+}
+
+impl<K: kube::Resource<DynamicType = ()>> Clone for Queue<K> {
+    fn clone(&self) -> Self {
+        Self { names: self.names.clone() }
+    }
+}
+
+impl<K: kube::Resource<DynamicType = ()>> Queue<K> {
+    /// A queue, and what comes out of it.
+    #[must_use]
+    pub fn new() -> (Self, UnboundedReceiverStream<ObjectRef<K>>) {
+        let (names, out): (_, UnboundedReceiver<_>) = unbounded_channel();
+        (Self { names }, out.into())
+    }
+
+    /// Have an object looked at.
+    pub fn push(&self, object: ObjectRef<K>) {
+        // Nobody reads any more only when the operator stops.
+        drop(self.names.send(object));
+    }
+}
+
+/// The resources of some namespaces, and the queue of those to be looked at.
+#[derive(Clone)]
+pub struct Resources {
+    /// The copy of all of them.
+    pub store: Store<Declared<EntraAppCredential>>,
+    /// Those to be looked at.
+    pub queue: Queue<Declared<EntraAppCredential>>,
+}
+
+impl Resources {
+    /// A tenant has changed: look at those that name it.
+    pub fn tenant_changed(&self, tenant: &ObjectRef<Declared<EntraTenant>>) {
+        self.wake(|resource| resource.spec.as_ref().is_ok_and(|spec| spec.tenant_ref.name.as_str() == tenant.name));
+    }
+
+    /// The labels of a namespace have changed: look at those in it, since grants may select by labels.
+    pub fn namespace_changed(&self, namespace: &ObjectRef<PartialObjectMeta<Namespace>>) {
+        self.wake(|resource| resource.namespace().as_deref() == Some(&namespace.name));
+    }
+
+    fn wake(&self, concerned: impl Fn(&Declared<EntraAppCredential>) -> bool) {
+        for resource in self.store.state_filter(concerned) {
+            self.queue.push(ObjectRef::from_obj(&*resource));
+        }
+    }
+}
