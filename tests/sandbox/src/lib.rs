@@ -1,0 +1,44 @@
+//! What Keywright is tried against. It shares no code with the product: a misreading of a service must not be made
+//! twice.
+//!
+//! The rooms, in the order in which they know each other:
+//!
+//! - `places`, `progress`: where things are on disk; the one line about something slow.
+//! - `hold`, `ports`, `pki`, `kubeconfig`: programs that never outlive us; free ports; keys and certificates; access.
+//! - `programs`: the control plane's programs, built once.
+//! - `run`: the directory of one run.
+//! - `components`, `running`, `snapshot`, `plane`: a control plane.
+//! - `journal`, `faults`: what was asked of a service, and weather on purpose. They know no service.
+//! - `verbs`, `answers`, `proxy`: the same for the API server.
+//! - `operator`: the product, as a process.
+//!
+//! A scenario begins with [`Plane::start`], puts a [`Proxy`] in front of it, and runs an [`Operator`] under a
+//! ServiceAccount of its own with [`Plane::kubeconfig_for`].
+
+mod answers;
+mod components;
+pub mod faults;
+mod hold;
+pub mod journal;
+mod kubeconfig;
+mod operator;
+mod pki;
+mod places;
+mod plane;
+mod ports;
+mod programs;
+mod progress;
+mod proxy;
+mod run;
+mod running;
+mod snapshot;
+mod verbs;
+
+pub use faults::{Faults, Rule};
+pub use hold::KillSwitch;
+pub use journal::Journal;
+pub use operator::Operator;
+pub use plane::{Options, Plane, Via};
+pub use programs::Programs;
+pub use proxy::{KUBERNETES, Proxy};
+pub use run::newest_alive;
