@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, ResourceExt,
+    Api, CustomResourceExt, ResourceExt,
     core::PartialObjectMeta,
     runtime::{reflector::ObjectRef, watcher},
 };
@@ -56,13 +56,11 @@ impl Operator {
     /// Work until asked to stop: first the kinds must exist, then everything have been read once, and only then is
     /// anything looked at, so that no resource is told of a missing tenant that merely was not read yet.
     pub(super) async fn work(self) -> Result<(), Error> {
-        let definitions = self.readiness.wait_for("the definitions of our kinds (install the files of crds/)");
         let copies = self.readiness.wait_for("the copies of tenants, namespaces and resources");
 
         if self.unless_stopped(self.definitions()).await.is_none() {
             return Ok(());
         }
-        definitions.pass();
 
         let mut watches = self.watch();
         if self.unless_stopped(watches.filled()).await.is_none() {
@@ -87,9 +85,13 @@ impl Operator {
     }
 
     async fn definitions(&self) {
-        let ours = definitions::served::<EntraAppCredential>(self.client.clone());
-        let tenants = definitions::served::<EntraTenant>(self.client.clone());
-        futures::join!(ours, tenants);
+        futures::join!(self.definition::<EntraAppCredential>(), self.definition::<EntraTenant>());
+    }
+
+    async fn definition<K: CustomResourceExt>(&self) {
+        let gate = self.readiness.wait_for(format!("definition {} (install the files of crds/)", K::crd_name()));
+        definitions::served::<K>(self.client.clone()).await;
+        gate.pass();
     }
 
     /// Start the watches: of our resources, of the tenants that wake them, and of the namespaces whose labels do.

@@ -16,6 +16,5 @@ pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Cont
     let seen = context.world.observe(&resource);
     let decision = plan(&seen);
     let report = report(&seen, decision, Timestamp::now());
-    context.speaker.say(&*resource, resource.status.as_ref(), report).await?;
-    Ok(Action::await_change())
+    context.speaker.say(&*resource, resource.status.as_ref(), report).await
 }

@@ -1,6 +1,8 @@
 //! Saying what was decided: status first, then at most one Event. What says the same as before is not written.
 
-use kube::{Resource, ResourceExt};
+use std::time::Duration;
+
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 use serde::Serialize;
 
 use super::Error;
@@ -14,6 +16,9 @@ use crate::{
     plan::report::Report,
 };
 
+/// The watch brings what made a write stale, and with it the next look. If it should not, that look is overdue.
+const OVERDUE: Duration = Duration::from_secs(10);
+
 /// Whoever writes status and Events.
 pub(super) struct Speaker {
     client: Client,
@@ -25,22 +30,23 @@ impl Speaker {
         Self { reporter: Reporter::new(client.clone(), instance), client }
     }
 
-    /// Say what a report has, if `before` does not say it already.
-    pub(super) async fn say<K, S>(&self, object: &K, before: Option<&S>, report: Report<S>) -> Result<(), Error>
+    /// Say what a report has, if `before` does not say it already. Returns when to look again.
+    pub(super) async fn say<K, S>(&self, object: &K, before: Option<&S>, report: Report<S>) -> Result<Action, Error>
     where
         K: Resource<DynamicType = ()>,
         S: Serialize + PartialEq,
     {
         if before == Some(&report.status) {
-            return Ok(());
+            return Ok(Action::await_change());
         }
-        // An Event about a status that did not make it would be told again with the next one.
-        if status::replace(&self.client, object, &report.status).await? == Written::Yes
-            && let Some(news) = report.event
-        {
+        if status::replace(&self.client, object, &report.status).await? == Written::Stale {
+            return Ok(Action::requeue(OVERDUE));
+        }
+        // Not before: an Event about a status that did not make it would be told again with the next one.
+        if let Some(news) = report.event {
             self.announce(object, news.reason, &news.note).await;
         }
-        Ok(())
+        Ok(Action::await_change())
     }
 
     /// Write an Event and the same to the log; that an Event fails, fails nothing.

@@ -14,6 +14,5 @@ use crate::{
 /// Observe, plan, report.
 pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> Result<Action, Error> {
     let report = report(&context.world.observe_tenant(&tenant), Timestamp::now());
-    context.speaker.say(&*tenant, tenant.status.as_ref(), report).await?;
-    Ok(Action::await_change())
+    context.speaker.say(&*tenant, tenant.status.as_ref(), report).await
 }

@@ -1,2 +1,97 @@
-//! The scenarios, in the words of the promises.
-fn main() {}
+//! The scenarios, in the words of the promises: the shipped binary against a real API server. Each has a namespace, a
+//! tenant, a proxy and an operator of its own, so that many run at once on one control plane; those that change the
+//! plane itself have one of their own.
+
+mod apply;
+mod examples;
+mod faults;
+mod lifecycle;
+mod manifests;
+mod newer;
+mod rooms;
+mod rules;
+mod telling;
+mod town;
+
+use std::{future::Future, process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::{runtime::Runtime, sync::OnceCell};
+use town::Town;
+
+/// How many scenarios run at once. They mostly wait; the plane is shared.
+const AT_ONCE: usize = 8;
+
+/// The town that scenarios share, built when the first of them asks for it.
+struct Shared {
+    runtime: Runtime,
+    town: OnceCell<Town>,
+}
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(AT_ONCE);
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("a TLS library");
+    let shared =
+        Arc::new(Shared { runtime: Runtime::new().expect("a runtime for the scenarios"), town: OnceCell::new() });
+    let conclusion = libtest_mimic::run(&args, scenarios(&shared));
+    let ended = shared.runtime.block_on(async {
+        match shared.town.get() {
+            Some(town) => town.end().await,
+            None => Ok(()),
+        }
+    });
+    if let Err(error) = ended {
+        eprintln!("the control plane did not end well: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+macro_rules! scenarios {
+    ($shared:ident, $($room:ident: $($name:ident)+;)+) => {
+        vec![$($(in_town($shared, concat!(stringify!($room), "::", stringify!($name)), |town| $room::$name(town)),)+)+]
+    };
+}
+
+fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
+    scenarios!(shared,
+        rules: every_rule_refuses_one_and_accepts_its_neighbour;
+        examples: every_example_is_accepted_and_read_without_loss;
+        apply: two_field_managers_share_every_list;
+        telling:
+            every_refusal_is_told_with_what_to_do
+            a_tenant_that_comes_and_changes_wakes_its_resources
+            a_namespace_that_is_labelled_wakes_its_resources
+            nothing_is_written_when_nothing_has_changed
+            a_status_that_was_wiped_or_scribbled_on_comes_back
+            other_namespaces_are_left_alone
+            metrics_and_probes_say_what_goes_on;
+        faults:
+            every_fault_of_the_api_server_ends_the_same
+            a_crash_around_every_write_ends_the_same
+            a_resource_that_cannot_be_written_holds_up_nobody_else;
+        lifecycle:
+            it_ends_in_good_order
+            it_ends_although_a_call_hangs
+            it_waits_for_its_kinds_and_names_them
+            it_outlives_a_restart_of_the_api_server
+            a_wrong_flag_or_address_is_named;
+        newer: what_a_newer_definition_allows_is_told_and_never_lost;
+        rooms: product_and_sandbox_share_no_code;
+    )
+}
+
+/// A scenario in the shared town.
+fn in_town<F>(shared: &Arc<Shared>, name: &str, scenario: impl Fn(Town) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<(), Failed>>,
+{
+    let shared = Arc::clone(shared);
+    Trial::test(name, move || {
+        shared.runtime.block_on(async {
+            let town = shared.town.get_or_try_init(Town::build).await?;
+            scenario(town.clone()).await
+        })
+    })
+}

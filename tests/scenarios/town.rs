@@ -1,0 +1,283 @@
+//! Where scenarios happen: a control plane with our kinds, and in it a place for each scenario.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    api::{
+        core::v1::{Namespace, ServiceAccount},
+        events::v1::Event,
+        rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
+    },
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use keywright::api::{EntraAppCredential, EntraTenant};
+use keywright_sandbox::{Operator, Options, Plane, Proxy, Via};
+use kube::{
+    Api, Client, Resource,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    core::DynamicObject,
+    runtime::wait::await_condition,
+};
+use libtest_mimic::Failed;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::manifests;
+
+/// The product.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_keywright");
+
+/// How long anything that should happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A control plane in which both kinds are defined.
+#[derive(Clone)]
+pub struct Town {
+    plane: Arc<Plane>,
+}
+
+impl Town {
+    /// A plane with our kinds.
+    pub async fn build() -> Result<Self, Failed> {
+        let town = Self::without_our_kinds().await?;
+        town.define().await?;
+        Ok(town)
+    }
+
+    /// A plane that knows nothing of us.
+    pub async fn without_our_kinds() -> Result<Self, Failed> {
+        let plane = Plane::start(Options::default()).await.map_err(chain)?;
+        let town = Self { plane: Arc::new(plane) };
+        let roles: Vec<ClusterRole> = serde_saphyr::from_multiple(include_str!("roles.yaml"))?;
+        for role in roles {
+            Api::all(town.admin()).create(&PostParams::default(), &role).await?;
+        }
+        Ok(town)
+    }
+
+    /// Install both definitions and wait until they are served.
+    pub async fn define(&self) -> Result<(), Failed> {
+        for definition in keywright::cli::crds::definitions() {
+            self.install(definition).await?;
+        }
+        Ok(())
+    }
+
+    /// Install a definition and wait until it is served.
+    pub async fn install(
+        &self,
+        definition: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    ) -> Result<(), Failed> {
+        let api = Api::all(self.admin());
+        let name = definition.metadata.name.clone().unwrap_or_default();
+        api.patch(&name, &PatchParams::apply("scenarios").force(), &Patch::Apply(&definition)).await?;
+        let served = await_condition(api, &name, kube::runtime::conditions::is_crd_established());
+        tokio::time::timeout(PATIENCE, served).await??;
+        Ok(())
+    }
+
+    /// A client with all rights.
+    pub fn admin(&self) -> Client {
+        self.plane.admin()
+    }
+
+    /// The plane itself, for those who have one of their own.
+    pub fn plane(&self) -> &Plane {
+        &self.plane
+    }
+
+    /// End the plane and everything in it.
+    pub async fn end(&self) -> anyhow::Result<()> {
+        self.plane.stop().await
+    }
+
+    /// A place with a namespace of this name, and no operator yet.
+    pub async fn place(&self, name: &str) -> Result<Place, Failed> {
+        let admin = self.admin();
+        let namespace = manifests::namespace(&admin, name).await?;
+        let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "keywright"}}))?;
+        Api::namespaced(admin.clone(), &namespace).create(&PostParams::default(), &account).await?;
+        let bind = |kind: &str, role: &str| {
+            json!({
+                "metadata": {"name": format!("keywright-{name}")},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+                "subjects": [{"kind": "ServiceAccount", "name": "keywright", "namespace": name}],
+            })
+        };
+        let everywhere: ClusterRoleBinding = serde_json::from_value(bind("ClusterRole", "keywright-cluster"))?;
+        Api::all(admin.clone()).create(&PostParams::default(), &everywhere).await?;
+        let here: RoleBinding = serde_json::from_value(bind("ClusterRole", "keywright-namespace"))?;
+        for namespace in [name, "default"] {
+            // In `default` for the Events about tenants.
+            Api::namespaced(admin.clone(), namespace).create(&PostParams::default(), &here).await?;
+        }
+        let proxy = Proxy::start(&self.plane).await.map_err(chain)?;
+        Ok(Place { town: self.clone(), name: namespace, proxy })
+    }
+
+    /// A place with an operator at work.
+    pub async fn open_place(&self, name: &str) -> Result<(Place, Operator), Failed> {
+        let place = self.place(name).await?;
+        let operator = place.operator().await?;
+        Ok((place, operator))
+    }
+}
+
+/// A scenario's own part of a town: a namespace, a tenant of the same name, and a proxy before the API server.
+pub struct Place {
+    town: Town,
+    /// The name of the namespace and of the tenant.
+    pub name: String,
+    /// What stands between the operator and the API server.
+    pub proxy: Proxy,
+}
+
+impl Place {
+    /// An operator for this namespace, at work.
+    pub async fn operator(&self) -> Result<Operator, Failed> {
+        let operator = self.starting_operator().await?;
+        self.at_work(&operator).await?;
+        Ok(operator)
+    }
+
+    /// An operator for this namespace, just started.
+    pub async fn starting_operator(&self) -> Result<Operator, Failed> {
+        let kubeconfig = self.town.plane.kubeconfig_for(&self.name, "keywright", Via::Proxy(&self.proxy)).await;
+        let args = ["run", "--namespace", &self.name, "--admin-address", "127.0.0.1:0", "--instance", &self.name];
+        let none: [(&str, &str); 0] = [];
+        Operator::start(Path::new(BINARY), &kubeconfig.map_err(chain)?, args, none).map_err(chain)
+    }
+
+    /// Wait until an operator watches.
+    pub async fn at_work(&self, operator: &Operator) -> Result<(), Failed> {
+        operator.wait_for_line(|line| said(line, "watching"), PATIENCE).await.map_err(chain)?;
+        Ok(())
+    }
+
+    /// Apply the tenant of this place: a merge patch over one with a grant for everything here.
+    pub async fn tenant(&self, patch: &Value) -> Result<(), Failed> {
+        let granting = json!({"spec": {"grants": [self.grant()]}});
+        self.apply("EntraTenant", &[&granting, patch]).await
+    }
+
+    /// A grant for the smallest resource of this place.
+    pub fn grant(&self) -> Value {
+        json!({
+            "name": "all", "namespaces": {"names": [self.name]}, "clientIds": [manifests::CLIENT],
+            "kinds": ["ClientSecret"],
+        })
+    }
+
+    /// Apply a resource of this place: a merge patch over the smallest, which names the tenant of this place.
+    pub async fn resource(&self, name: &str, patch: &Value) -> Result<(), Failed> {
+        let here = json!({"metadata": {"name": name}, "spec": {"tenantRef": {"name": self.name}}});
+        self.apply("EntraAppCredential", &[&here, patch]).await
+    }
+
+    async fn apply(&self, kind: &str, patches: &[&Value]) -> Result<(), Failed> {
+        let object = manifests::smallest(kind, &self.name, patches)?;
+        let api = manifests::api(&self.town.admin(), &object)?;
+        let name = object.metadata.name.clone().unwrap_or_default();
+        api.patch(&name, &PatchParams::apply("scenario").force(), &Patch::Apply(&object)).await?;
+        Ok(())
+    }
+
+    /// The resources of this place.
+    pub fn resources(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.town.admin(), &self.name, &kube::core::ApiResource::erase::<EntraAppCredential>(&()))
+    }
+
+    /// All tenants.
+    pub fn tenants(&self) -> Api<DynamicObject> {
+        Api::all_with(self.town.admin(), &kube::core::ApiResource::erase::<EntraTenant>(&()))
+    }
+
+    /// All namespaces.
+    pub fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.town.admin())
+    }
+
+    /// Wait until `Ready` of a resource gives this reason.
+    pub async fn told(&self, name: &str, reason: &str) -> Result<Condition, Failed> {
+        ready(self.resources(), name, reason).await
+    }
+
+    /// Wait until `Ready` of the tenant gives this reason.
+    pub async fn tenant_told(&self, reason: &str) -> Result<Condition, Failed> {
+        ready(self.tenants(), &self.name, reason).await
+    }
+
+    /// A resource as it is now.
+    pub async fn read(&self, name: &str) -> Result<DynamicObject, Failed> {
+        Ok(self.resources().get(name).await?)
+    }
+
+    /// The reasons and notes of the Events about an object of this place.
+    pub async fn events(&self, about: &str) -> Result<Vec<(String, String)>, Failed> {
+        let events: Api<Event> = Api::namespaced(self.town.admin(), &self.name);
+        let listed = events.list(&ListParams::default()).await?;
+        let about = |event: &Event| event.regarding.as_ref().and_then(|one| one.name.as_deref()) == Some(about);
+        let told = |event: Event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default());
+        Ok(listed.items.into_iter().filter(about).map(told).collect())
+    }
+
+    /// How often the operator wrote about an object, or tried: `entratenants/<name>`, `entraappcredentials/<name>`.
+    pub fn writes(&self, about: &str) -> usize {
+        let about = format!("/{about}/status");
+        self.proxy.journal().count(|entry| entry.verb == "update" && entry.path.ends_with(&about))
+    }
+}
+
+/// Wait until `Ready` of an object gives this reason; the error says what it gave last.
+async fn ready(api: Api<DynamicObject>, name: &str, reason: &str) -> Result<Condition, Failed> {
+    let gives = |object: Option<&DynamicObject>| condition(object, "Ready").is_some_and(|one| one.reason == reason);
+    match tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, gives)).await {
+        Ok(found) => condition(found?.as_ref(), "Ready").ok_or_else(|| "the condition is gone".into()),
+        Err(_) => {
+            let last = condition(api.get_opt(name).await?.as_ref(), "Ready");
+            Err(format!("{name} should have been told {reason}, but last it was told {last:?}").into())
+        }
+    }
+}
+
+/// A condition of an object.
+pub fn condition(object: Option<&DynamicObject>, type_: &str) -> Option<Condition> {
+    let conditions: Vec<Condition> = read(object?, "/status/conditions")?;
+    conditions.into_iter().find(|one| one.type_ == type_)
+}
+
+/// A part of an object.
+pub fn read<T: DeserializeOwned>(object: &DynamicObject, pointer: &str) -> Option<T> {
+    serde_json::from_value(object.data.pointer(pointer)?.clone()).ok()
+}
+
+/// Whether a log line has this message.
+pub fn said(line: &str, message: &str) -> bool {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    line["message"] == message
+}
+
+/// An error of the sandbox with everything that it knows.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn chain(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}
+
+/// Compare, and say what was compared.
+pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, expected: T) -> Result<(), Failed> {
+    if seen == expected { Ok(()) } else { Err(format!("{what}: expected {expected:?}, but saw {seen:?}").into()) }
+}
+
+/// Insist on something, and say what it was.
+pub fn insist(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what.into().into()) }
+}
+
+/// Merge a patch into an object.
+pub async fn change<K>(api: &Api<K>, name: &str, patch: &Value) -> Result<(), Failed>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
