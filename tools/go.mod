@@ -1,3 +1,6 @@
+// The control plane's own programs, and the only place that says which versions: the sandbox (tests/sandbox) builds
+// them. To move on, raise k8s.io/kubernetes and every replace below (v1.N.P goes with v0.N.P: upstream publishes its
+// staging modules separately, and go.mod of k8s.io/kubernetes points into its own tree), then `go mod tidy`.
 module keywright.dev/tools
 
 go 1.26.0

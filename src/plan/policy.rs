@@ -42,7 +42,7 @@ impl fmt::Display for Chosen {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field {
             Field::Resource(field) => write!(out, "{field} ({})", self.value),
-            Field::Tenant(field) => write!(out, "the tenant's {field} ({})", self.value),
+            Field::Tenant(field) => write!(out, "EntraTenant's {field} ({})", self.value),
             Field::BuiltIn(field) => write!(out, "{field} ({}, which is built in)", self.value),
         }
     }

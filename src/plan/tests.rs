@@ -228,7 +228,7 @@ fn values_that_make_no_sense_together_name_where_each_came_from() {
     refused(
         &asking(json!({"clientSecret": {"validity": "20d"}})).tenant(&json!({"defaults": {"renewBefore": "30d"}})),
         Reason::InvalidPolicy,
-        &["the tenant's spec.defaults.renewBefore (30d)", "spec.clientSecret.validity (20d)"],
+        &["EntraTenant's spec.defaults.renewBefore (30d)", "spec.clientSecret.validity (20d)"],
     );
     refused(
         &asking(json!({"verification": {"consecutiveSuccesses": 50, "interval": "1m"}})),

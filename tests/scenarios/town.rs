@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use keywright::api::{EntraAppCredential, EntraTenant};
-use keywright_sandbox::{Operator, Options, Plane, Proxy, Via};
+use keywright_sandbox::{OPERATOR_ROLES, Operator, Options, Plane, Proxy, Via};
 use kube::{
     Api, Client, Resource,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -48,7 +48,7 @@ impl Town {
     pub async fn without_our_kinds() -> Result<Self, Failed> {
         let plane = Plane::start(Options::default()).await.map_err(chain)?;
         let town = Self { plane: Arc::new(plane) };
-        let roles: Vec<ClusterRole> = serde_saphyr::from_multiple(include_str!("roles.yaml"))?;
+        let roles: Vec<ClusterRole> = serde_saphyr::from_multiple(OPERATOR_ROLES)?;
         for role in roles {
             Api::all(town.admin()).create(&PostParams::default(), &role).await?;
         }

@@ -63,6 +63,7 @@ impl Access {
             .await
             .with_context(|| format!("could not set up a client of {}", self.server))?;
         config.default_retry = false;
+        config.proxy_url = None; // the developer's HTTPS_PROXY is not for 127.0.0.1
         kube::Client::try_from(config).with_context(|| format!("could not set up a client of {}", self.server))
     }
 }

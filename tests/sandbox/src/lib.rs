@@ -42,3 +42,7 @@ pub use plane::{Options, Plane, Via};
 pub use programs::Programs;
 pub use proxy::{KUBERNETES, Proxy};
 pub use run::newest_alive;
+
+/// The roles that the operator needs, as a YAML stream: `keywright-cluster` for what it reads of the whole cluster,
+/// `keywright-namespace` for what it does in the namespaces that it works on.
+pub const OPERATOR_ROLES: &str = include_str!("../operator-roles.yaml");

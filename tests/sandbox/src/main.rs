@@ -1,6 +1,8 @@
 //! The sandbox as a command: a control plane to try things on, until Ctrl-C. It reads the command line, speaks to
 //! people, and leaves everything else to the library.
 
+mod demo;
+
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ struct Args {
 enum Command {
     /// Start a control plane, and keep it until Ctrl-C
     Up(Up),
+    /// Show what Keywright does, on a control plane of its own
+    Demo(demo::Demo),
     /// Build the control plane's programs, if they have not been built before
     Build,
     /// Run kubectl against the sandbox that is up
@@ -54,6 +58,7 @@ struct Up {
 async fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Up(up) => up.run().await,
+        Command::Demo(demo) => demo.run().await,
         Command::Build => Programs::find().await.map(drop),
         Command::Kubectl { dir, args } => kubectl(dir, args).await,
         Command::Get { args } => kubectl(None, [vec!["get".to_owned()], args].concat()).await,
@@ -91,7 +96,7 @@ impl Up {
 async fn advice(plane: &Plane) -> anyhow::Result<String> {
     let kubeconfig = plane.kubeconfig();
     let kubectl = Programs::find().await?.kubectl();
-    let kubectl = kubectl.as_deref().unwrap_or(Path::new("kubectl"));
+    let kubectl = kubectl.as_deref().unwrap_or_else(|_| Path::new("kubectl"));
     Ok(format!(
         "\n  export KUBECONFIG={}\n  {} get namespaces\n\nor `keywright-sandbox get namespaces`. Logs are in {}. Ctrl-C ends it.\n",
         kubeconfig.display(),

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures::TryFutureExt;
@@ -106,10 +107,14 @@ impl fmt::Debug for Proxy {
 async fn accept(listener: TcpListener, room: Arc<Room>, open: CancellationToken) {
     let accepting = async {
         loop {
-            // What can fail here is that a client was gone before it was accepted, which is the client's affair.
-            if let Ok((client, _)) = listener.accept().await {
-                let connection = serve(client, Arc::clone(&room)).map_err(|error| tracing::debug!("proxy: {error:#}"));
-                tokio::spawn(open.clone().run_until_cancelled_owned(connection));
+            match listener.accept().await {
+                Ok((client, _)) => {
+                    let served = serve(client, Arc::clone(&room));
+                    let served = served.unwrap_or_else(|error| tracing::debug!("proxy: {error:#}"));
+                    tokio::spawn(open.clone().run_until_cancelled_owned(served));
+                }
+                // No more file descriptors, most likely: nobody tells when there are some again.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
     };

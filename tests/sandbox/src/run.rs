@@ -116,3 +116,26 @@ fn sweep(runs: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_remains_are_kept_and_nobody_who_lives_is_swept() {
+        let runs = std::env::temp_dir().join(unique_name().unwrap());
+        for name in ["1-alive", "2", "3", "4", "5"] {
+            fs::create_dir_all(runs.join(name)).unwrap();
+            File::create(runs.join(name).join(LOCK)).unwrap();
+        }
+        fs::create_dir(runs.join("0-somebody-else-s")).unwrap();
+        let alive = File::open(runs.join("1-alive").join(LOCK)).unwrap();
+        alive.lock().unwrap();
+
+        sweep(&runs).unwrap();
+        let mut left: Vec<_> = fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["0-somebody-else-s", "1-alive", "3", "4", "5"]);
+        fs::remove_dir_all(&runs).unwrap();
+    }
+}

@@ -37,7 +37,11 @@ async fn stands_still(pids: &Path) -> anyhow::Result<()> {
     let pids = fs::read_to_string(pids).context("the process ID of etcd is not known")?;
     let pid = pids.split_whitespace().nth(1).context("the process ID of etcd is not known")?;
     for _ in 0..200 {
-        let asked = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().await.context("could not run ps")?;
+        let asked = Command::new("ps")
+            .args(["-o", "stat=", "-p", pid])
+            .output()
+            .await
+            .context("could not run ps: install procps")?;
         if asked.stdout.trim_ascii_start().starts_with(b"T") {
             return Ok(());
         }

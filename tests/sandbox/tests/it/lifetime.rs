@@ -29,7 +29,7 @@ impl Up {
         Self { child, said }
     }
 
-    async fn is_up(mut self) -> Self {
+    async fn once_up(mut self) -> Self {
         while let Some(line) = self.said.next_line().await.unwrap() {
             if line.contains("Ctrl-C ends it") {
                 return self;
@@ -48,7 +48,7 @@ impl Up {
 async fn ctrl_c_and_sigterm_leave_neither_processes_nor_files() {
     for signal in ["INT", "TERM"] {
         let dir = processes::folder(&format!("ended-by-{signal}"));
-        let mut up = Up::start(&dir).is_up().await;
+        let mut up = Up::start(&dir).once_up().await;
         let pids = processes::of_run(&dir);
         assert_eq!(pids.len(), 8, "four programs and their holders");
         assert!(processes::alive(&pids, &dir).len() > pids.len(), "and the command itself");
@@ -62,7 +62,7 @@ async fn ctrl_c_and_sigterm_leave_neither_processes_nor_files() {
 #[tokio::test]
 async fn a_killed_parent_leaves_no_processes() {
     let dir = processes::folder("killed");
-    let mut up = Up::start(&dir).is_up().await;
+    let mut up = Up::start(&dir).once_up().await;
     let pids = processes::of_run(&dir);
 
     assert!(!up.ends_by("KILL").await.success());

@@ -55,6 +55,20 @@ async fn a_plane_starts_warm_and_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn a_plane_that_is_dropped_leaves_what_explains_it() {
+    let plane = Plane::start(Options { dir: Some(processes::folder("dropped")), ..Options::default() }).await.unwrap();
+    let (dir, pids) = (plane.dir().to_path_buf(), processes::of_run(plane.dir()));
+    drop(plane);
+    let took = tokio::task::spawn_blocking({
+        let dir = dir.clone();
+        move || processes::gone(&pids, &dir)
+    });
+    println!("gone after {:?}", took.await.unwrap());
+    assert!(fs::metadata(dir.join("logs/kube-apiserver.log")).unwrap().len() > 0);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[tokio::test]
 async fn several_planes_know_nothing_of_each_other() {
     let (one, two) = tokio::join!(Plane::start(Options::default()), Plane::start(Options::default()));
     let (one, two) = (one.unwrap(), two.unwrap());

@@ -1,0 +1,51 @@
+# Every command of the project. `make` alone tells what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+ARGS ?=
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# The versions wanted, from the files that pin them.
+RUST := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+GO := $(shell sed -n 's/^go //p' tools/go.mod)
+
+.PHONY: help
+help: ## Tell what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: toolchains ## Show what Keywright does, on a Kubernetes of its own; ARGS=--once ends by itself
+	$(CARGO) build --quiet --locked --workspace
+	@exec $(TARGET)/debug/keywright-sandbox demo $(ARGS)
+
+.PHONY: test
+test: toolchains ## Prove that it works: unit tests, the sandbox's own, and scenarios on a real control plane
+	$(CARGO) build --quiet --locked --workspace
+	$(TARGET)/debug/keywright-sandbox build
+	$(CARGO) test --locked --workspace $(ARGS)
+
+.PHONY: check
+check: toolchains ## Format, lints, docs without warnings, generated files current
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --locked --workspace --all-targets
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --locked --workspace --no-deps --document-private-items
+	$(CARGO) run --quiet --locked --package keywright -- crds --check --dir crds
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline --locked --workspace check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences, bans and sources were not checked (cargo install cargo-deny)"; fi
+
+.PHONY: crds
+crds: ## Write crds/ anew from the types in src/api
+	$(CARGO) run --quiet --locked --package keywright -- crds --dir crds
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	$(CARGO) clean
+
+.PHONY: toolchains
+toolchains:
+	@command -v $(CARGO) >/dev/null || { echo "Rust $(RUST) is missing: install it from https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "A C compiler is missing: install gcc or clang"; exit 1; }
+	@[ -n "$${KUBEBUILDER_ASSETS:-}" ] || command -v go >/dev/null || \
+	  { echo "Go $(GO) or newer is missing: install it from https://go.dev/dl, or set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver"; exit 1; }

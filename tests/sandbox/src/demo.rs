@@ -1,0 +1,99 @@
+//! The demo: what a platform team and two teams apply, and what each is told, as it happens. Shown to somebody who has
+//! never seen it; ends well only if everybody was told what this version promises.
+
+mod screen;
+mod story;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use keywright_sandbox::{OPERATOR_ROLES, Operator, Options, Plane, Via};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::screen::Screen;
+use self::story::Story;
+
+/// How long anything in the demo may take, on a slow machine too.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What may be chosen about the demo.
+#[derive(clap::Args)]
+pub(crate) struct Demo {
+    /// End when the story is told; the exit code says whether everything was as it should be
+    #[arg(long)]
+    once: bool,
+    /// The operator's binary; by default the one beside this one
+    #[arg(long)]
+    operator: Option<PathBuf>,
+}
+
+impl Demo {
+    /// Tells the story, then stays until Ctrl-C.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { once, operator } = self;
+        let mut interrupted = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
+        let mut terminated = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+        let binary = operator.map_or_else(beside_us, Ok)?;
+        let mut plane = None;
+        let told = tokio::select! {
+            told = tell(&mut plane, binary, once) => told,
+            // Whatever has been started ends with its plane, or with this process.
+            _ = interrupted.recv() => Ok(()),
+            _ = terminated.recv() => Ok(()),
+        };
+        if let Some(plane) = plane {
+            plane.stop().await?;
+        }
+        told
+    }
+}
+
+fn beside_us() -> anyhow::Result<PathBuf> {
+    let us = std::env::current_exe().context("could not find out where this program is")?;
+    let operator = us.with_file_name("keywright");
+    anyhow::ensure!(operator.is_file(), "there is no {}: run `cargo build`, or say --operator", operator.display());
+    Ok(operator)
+}
+
+/// Everything there is to see. Returns only with `once`, or when something went wrong.
+async fn tell(started: &mut Option<Plane>, binary: PathBuf, once: bool) -> anyhow::Result<()> {
+    let screen = Screen::new();
+    screen.title("Keywright, on a Kubernetes of its own")?;
+    let begun = std::time::Instant::now();
+    let plane = &*started.insert(Plane::start(Options::default()).await?);
+    let version = plane.admin().apiserver_version().await.context("could not ask the API server for its version")?;
+    let took = begun.elapsed().as_secs_f64();
+    screen.done("control plane", &format!("Kubernetes {}, up in {took:.1} s", version.git_version))?;
+
+    let story = Story::begin(plane.admin()).await?;
+    screen.done("definitions", "entraappcredentials (eac), entratenants (etenant)")?;
+    story.appoint_operator(OPERATOR_ROLES).await?;
+    let kubeconfig = plane.kubeconfig_for("keywright", "keywright", Via::Direct).await?;
+    let none: [(&str, &str); 0] = [];
+    let operator = Operator::start(&binary, &kubeconfig, ["run", "--admin-address", "127.0.0.1:0"], none)?;
+    operator.wait_for_line(|line| line.contains(r#""message":"watching""#), PATIENCE).await?;
+    screen.done("operator", "watching all namespaces, with no more rights than it needs")?;
+
+    story.tell(&screen).await?;
+    screen.ending(&look_around(plane, &operator).await?, once)?;
+    if once {
+        return Ok(());
+    }
+    let ended = operator.exited(Duration::MAX).await?;
+    anyhow::bail!("the operator has ended by itself ({ended}); its log is {}", operator.log().display())
+}
+
+async fn look_around(plane: &Plane, operator: &Operator) -> anyhow::Result<Vec<String>> {
+    let us = std::env::current_exe().context("could not find out where this program is")?;
+    let us = std::env::current_dir().ok().and_then(|dir| Some(us.strip_prefix(dir).ok()?.to_path_buf())).unwrap_or(us);
+    let us = us.display();
+    Ok(vec![
+        format!("{us} get eac -A"),
+        format!("{us} kubectl describe eac -n payments payments-api"),
+        format!("{us} kubectl explain eac.spec.rotation"),
+        format!("{us} kubectl -n payments get events"),
+        format!("export KUBECONFIG={}", plane.kubeconfig().display()),
+        format!("less {}", operator.log().display()),
+    ])
+}
