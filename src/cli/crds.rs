@@ -97,3 +97,74 @@ fn refuse_null(schema: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each definition's file name, and the schema of its spec as it is written.
+    fn specs() -> Vec<(String, Value)> {
+        let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+        let spec = |definition: &CustomResourceDefinition| {
+            let (file, yaml) = render(definition).unwrap();
+            let written: Value = serde_saphyr::from_str(&yaml).unwrap();
+            (file, written.pointer(schema).unwrap().clone())
+        };
+        definitions().iter().map(spec).collect()
+    }
+
+    /// Calls `visit` with every schema below this one, and where it is.
+    fn walk(at: &str, schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
+        visit(at, schema);
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            walk(&format!("{at}.{name}"), field, visit);
+        }
+        for (suffix, part) in [("[]", &schema["items"]), ("{}", &schema["additionalProperties"])] {
+            if part.is_object() {
+                walk(&format!("{at}{suffix}"), part, visit);
+            }
+        }
+    }
+
+    fn those(wanting: fn(&str, &Value) -> bool) -> Vec<String> {
+        let mut found = Vec::new();
+        for (_, spec) in specs() {
+            walk("spec", &spec, &mut |at, schema| {
+                if wanting(at, schema) {
+                    found.push(at.to_owned());
+                }
+            });
+        }
+        found
+    }
+
+    #[test]
+    fn every_list_map_and_string_has_a_bound() {
+        let unbounded = those(|_, schema| match schema["type"].as_str() {
+            Some("string") => ["maxLength", "enum", "format"].iter().all(|bound| schema[bound].is_null()),
+            Some("array") => schema["maxItems"].is_null(),
+            Some("object") => schema["additionalProperties"].is_object() && schema["maxProperties"].is_null(),
+            _ => false,
+        });
+        assert_eq!(unbounded, [""; 0]);
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        let undescribed = those(|at, schema| !at.ends_with(['}', ']']) && schema["description"].is_null());
+        assert_eq!(undescribed, [""; 0]);
+    }
+
+    #[test]
+    fn nothing_may_be_null() {
+        assert_eq!(those(|_, schema| !schema["nullable"].is_null()), [""; 0]);
+    }
+
+    #[test]
+    fn a_definition_fits_into_an_annotation_of_kubectl() {
+        for definition in definitions() {
+            let (file, yaml) = render(&definition).unwrap();
+            assert!(yaml.len() < 256 * 1024, "{file} has {} bytes", yaml.len());
+        }
+    }
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     manifests::{self, CLIENT, OTHER},
-    town::{Town, same},
+    town::{Town, insist, same},
 };
 
 const VAULT: &str = "https://kv-payments.vault.azure.net";
@@ -43,7 +43,34 @@ fn lists() -> Vec<(&'static str, &'static str, Value, Value)> {
     ]
 }
 
+/// Every list of a spec that is a map, as the definitions have it: `/grants/a/keyVaults` is one in each grant.
+fn maps() -> Result<Vec<(String, String)>, Failed> {
+    fn gather(kind: &str, pointer: &str, schema: &Value, into: &mut Vec<(String, String)>) {
+        if schema["x-kubernetes-list-type"] == "map" {
+            into.push((kind.to_owned(), pointer.to_owned()));
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            gather(kind, &format!("{pointer}/{name}"), field, into);
+        }
+        if schema["items"].is_object() {
+            gather(kind, &format!("{pointer}/a"), &schema["items"], into);
+        }
+    }
+    let mut maps = Vec::new();
+    for definition in keywright::cli::crds::definitions() {
+        let kind = definition.spec.names.kind.clone();
+        let schema = serde_json::to_value(definition)?;
+        let spec = schema.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").ok_or("no schema")?;
+        gather(&kind, "", spec, &mut maps);
+    }
+    Ok(maps)
+}
+
 pub async fn two_field_managers_share_every_list(town: Town) -> Result<(), Failed> {
+    for (kind, pointer) in maps()? {
+        let shared = lists().iter().any(|list| (list.0, list.1) == (kind.as_str(), pointer.as_str()));
+        insist(shared, format!("{kind} {pointer} is a map, and nobody shares it here"))?;
+    }
     manifests::namespace(&town.admin(), "sharing").await?;
     for (number, (kind, pointer, ours, theirs)) in lists().into_iter().enumerate() {
         let name = format!("sharing-{number}");

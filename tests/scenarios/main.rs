@@ -2,6 +2,8 @@
 //! tenant, a proxy and an operator of its own, so that many run at once on one control plane; those that change the
 //! plane itself have one of their own.
 
+#![allow(clippy::needless_pass_by_value, reason = "json!({…}) reads better at a call than &json!({…})")]
+
 mod apply;
 mod examples;
 mod faults;
@@ -15,6 +17,7 @@ mod town;
 
 use std::{future::Future, process::ExitCode, sync::Arc};
 
+use anyhow::Context;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::{runtime::Runtime, sync::OnceCell};
 use town::Town;
@@ -28,24 +31,17 @@ struct Shared {
     town: OnceCell<Town>,
 }
 
-fn main() -> ExitCode {
+fn main() -> anyhow::Result<ExitCode> {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(AT_ONCE);
-    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("a TLS library");
-    let shared =
-        Arc::new(Shared { runtime: Runtime::new().expect("a runtime for the scenarios"), town: OnceCell::new() });
+    let chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    anyhow::ensure!(chosen.is_ok(), "another TLS library was chosen before ours");
+    let shared = Arc::new(Shared { runtime: Runtime::new()?, town: OnceCell::new() });
     let conclusion = libtest_mimic::run(&args, scenarios(&shared));
-    let ended = shared.runtime.block_on(async {
-        match shared.town.get() {
-            Some(town) => town.end().await,
-            None => Ok(()),
-        }
-    });
-    if let Err(error) = ended {
-        eprintln!("the control plane did not end well: {error:#}");
-        return ExitCode::FAILURE;
+    if let Some(town) = shared.town.get() {
+        shared.runtime.block_on(town.end()).context("the control plane did not end well")?;
     }
-    conclusion.exit_code()
+    Ok(conclusion.exit_code())
 }
 
 macro_rules! scenarios {

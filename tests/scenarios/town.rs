@@ -28,7 +28,7 @@ use crate::manifests;
 pub const BINARY: &str = env!("CARGO_BIN_EXE_keywright");
 
 /// How long anything that should happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A control plane in which both kinds are defined.
 #[derive(Clone)]
@@ -231,13 +231,11 @@ impl Place {
 /// Wait until `Ready` of an object gives this reason; the error says what it gave last.
 async fn ready(api: Api<DynamicObject>, name: &str, reason: &str) -> Result<Condition, Failed> {
     let gives = |object: Option<&DynamicObject>| condition(object, "Ready").is_some_and(|one| one.reason == reason);
-    match tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, gives)).await {
-        Ok(found) => condition(found?.as_ref(), "Ready").ok_or_else(|| "the condition is gone".into()),
-        Err(_) => {
-            let last = condition(api.get_opt(name).await?.as_ref(), "Ready");
-            Err(format!("{name} should have been told {reason}, but last it was told {last:?}").into())
-        }
-    }
+    let Ok(found) = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, gives)).await else {
+        let last = condition(api.get_opt(name).await?.as_ref(), "Ready");
+        return Err(format!("{name} should have been told {reason}, but last it was told {last:?}").into());
+    };
+    condition(found?.as_ref(), "Ready").ok_or_else(|| "the condition is gone".into())
 }
 
 /// A condition of an object.
