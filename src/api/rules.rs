@@ -33,24 +33,13 @@ impl From<Law> for Rule {
 }
 
 /// The seconds of a duration field. CEL's own `duration` knows no days.
+#[rustfmt::skip]
 macro_rules! seconds {
     ($field:literal) => {
         concat!(
-            "(",
-            $field,
-            ".indexOf('d') < 0 ? duration(",
-            $field,
-            ").getSeconds() : int(",
-            $field,
-            ".substring(0, ",
-            $field,
-            ".indexOf('d'))) * 86400 + (",
-            $field,
-            ".endsWith('d') ? 0 : duration(",
-            $field,
-            ".substring(",
-            $field,
-            ".indexOf('d') + 1)).getSeconds()))"
+            "(", $field, ".indexOf('d') < 0 ? duration(", $field, ").getSeconds() : int(", $field, ".substring(0, ",
+            $field, ".indexOf('d'))) * 86400 + (", $field, ".endsWith('d') ? 0 : duration(", $field, ".substring(",
+            $field, ".indexOf('d') + 1)).getSeconds()))"
         )
     };
 }
@@ -91,24 +80,13 @@ macro_rules! short_name {
 }
 
 /// The Secret that is published: its name as `short_name` has it, or '-' if there is none.
+#[rustfmt::skip]
 macro_rules! published_secret {
     ($spec:literal) => {
         concat!(
-            "(has(",
-            $spec,
-            ".publish) ? (has(",
-            $spec,
-            ".publish.secret) ? (has(",
-            $spec,
-            ".publish.secret.name) ? ",
-            "(",
-            $spec,
-            ".publish.secret.name == self.metadata.name ? '' : ",
-            $spec,
-            ".publish.secret.name)",
-            " : '') : '-') : (has(",
-            $spec,
-            ".federated) ? '-' : ''))"
+            "(has(", $spec, ".publish) ? (has(", $spec, ".publish.secret) ? (has(", $spec, ".publish.secret.name) ? ",
+            "(", $spec, ".publish.secret.name == self.metadata.name ? '' : ", $spec, ".publish.secret.name)",
+            " : '') : '-') : (has(", $spec, ".federated) ? '-' : ''))"
         )
     };
 }
@@ -124,20 +102,12 @@ pub(super) const SOURCE_IS_NOT_PUBLISHED: Law = Law::new(
 );
 
 /// The type that the published Secret has. (`orValue` would be shorter, but the API server prices its result as endless.)
+#[rustfmt::skip]
 macro_rules! secret_type {
-    ($object:literal) => {
+    ($spec:literal) => {
         concat!(
-            "(has(",
-            $object,
-            ".publish) && has(",
-            $object,
-            ".publish.secret) && has(",
-            $object,
-            ".publish.secret.template) && has(",
-            $object,
-            ".publish.secret.template.type) ? ",
-            $object,
-            ".publish.secret.template.type : 'Opaque')"
+            "(has(", $spec, ".publish) && has(", $spec, ".publish.secret) && has(", $spec, ".publish.secret.template) && has(",
+            $spec, ".publish.secret.template.type) ? ", $spec, ".publish.secret.template.type : 'Opaque')"
         )
     };
 }

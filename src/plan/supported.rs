@@ -6,11 +6,12 @@ use crate::api::{EntraAppCredentialSpec, Reason, rotation::DeletionPolicy};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 9] = [
+const NOT_YET: [(&str, Asked); 10] = [
     ("clientSecret", |spec| spec.client_secret.is_some()),
     ("certificate", |spec| spec.certificate.is_some()),
     ("federated", |spec| spec.federated.is_some()),
     ("rotation", |spec| spec.rotation.is_some()),
+    ("verification", |spec| spec.verification.is_some()),
     ("publish", |spec| spec.publish.is_some()),
     ("consumers", |spec| spec.consumers.is_some()),
     ("retirement", |spec| spec.retirement.is_some()),
