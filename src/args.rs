@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
-    cli::{self, run::Scope},
+    cli::{self, operator::Scope},
     runtime::telemetry::LogFormat,
 };
 

@@ -1,5 +1,5 @@
 //! What people type. Each command is a file; none decides anything about a credential.
 
 pub mod crds;
-mod operator;
+pub mod operator;
 pub mod run;

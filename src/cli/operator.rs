@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Error, Scope};
 use crate::{
     api::{ClientId, Declared, EntraAppCredential, EntraTenant},
     cluster::{
@@ -25,6 +24,38 @@ use crate::{
     },
     runtime::readiness::Readiness,
 };
+
+/// Which namespaces are worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// These.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// No names are all namespaces.
+    #[must_use]
+    pub fn of(mut names: Vec<String>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() { Self::All } else { Self::Namespaces(names) }
+    }
+}
+
+/// Why the operator ended on its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A watch never ends, unless its task is gone.
+    #[error(
+        "a watch of the Kubernetes API has ended by itself, which is a mistake in Keywright: please report it with the log"
+    )]
+    WatchEnded,
+    /// A panic outside of a single look.
+    #[error("looking at resources has ended by itself, which is a mistake in Keywright: please report it with the log")]
+    LookingEnded(#[source] tokio::task::JoinError),
+}
 
 /// What the operator works with.
 pub(super) struct Operator {
@@ -71,7 +102,7 @@ impl Operator {
 
         let mut looking = self.look(watches.world, watches.tenants, watches.resources);
         tokio::select! {
-            Some(_) = watches.running.join_next() => Err(Error::Ended("a watch".to_owned())),
+            Some(_) = watches.running.join_next() => Err(Error::WatchEnded),
             all = all_end(&mut looking) => all,
         }
     }
@@ -196,7 +227,7 @@ fn version<K: kube::Resource>(object: &K) -> Option<String> {
 
 async fn all_end(tasks: &mut JoinSet<()>) -> Result<(), Error> {
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| Error::Ended(error.to_string()))?;
+        ended.map_err(Error::LookingEnded)?;
     }
     Ok(())
 }

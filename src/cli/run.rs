@@ -6,7 +6,7 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::operator::Operator;
+use super::operator::{self, Operator, Scope};
 use crate::{
     api::ClientId,
     cluster::{self, connect::connect},
@@ -34,28 +34,12 @@ pub enum Error {
     /// Probes and metrics cannot be served.
     #[error(transparent)]
     Admin(#[from] admin::Error),
+    /// Watching or looking has ended by itself.
+    #[error(transparent)]
+    Operator(#[from] operator::Error),
     /// Something that runs as long as the operator does has ended before it.
     #[error("a part of the operator ended by itself, so the whole does: {0}")]
     Ended(String),
-}
-
-/// Which namespaces are worked on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// All of them.
-    All,
-    /// These.
-    Namespaces(Vec<String>),
-}
-
-impl Scope {
-    /// No names are all namespaces.
-    #[must_use]
-    pub fn of(mut names: Vec<String>) -> Self {
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() { Self::All } else { Self::Namespaces(names) }
-    }
 }
 
 /// What can be set about the operator.
@@ -101,7 +85,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         readiness,
         stop: stop.clone(),
     };
-    parts.spawn(operator.work());
+    parts.spawn(async move { Ok(operator.work().await?) });
     started.pass();
     until_all_end(parts, &stop).await
 }
