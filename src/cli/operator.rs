@@ -22,7 +22,7 @@ use crate::{
         self, Context, Metrics, World,
         wake::{Queue, Resources},
     },
-    runtime::readiness::Readiness,
+    runtime::readiness::{Gate, Readiness},
 };
 
 /// Which namespaces are worked on.
@@ -65,6 +65,8 @@ pub(super) struct Operator {
     pub ambient_client_id: Option<ClientId>,
     pub metrics: Metrics,
     pub readiness: Readiness,
+    /// Passed when everything has been read once.
+    pub copies: Gate,
     pub stop: CancellationToken,
 }
 
@@ -87,8 +89,6 @@ impl Operator {
     /// Work until asked to stop: first the kinds must exist, then everything have been read once, and only then is
     /// anything looked at, so that no resource is told of a missing tenant that merely was not read yet.
     pub(super) async fn work(self) -> Result<(), Error> {
-        let copies = self.readiness.wait_for("the copies of tenants, namespaces and resources");
-
         if self.unless_stopped(self.definitions()).await.is_none() {
             return Ok(());
         }
@@ -97,10 +97,9 @@ impl Operator {
         if self.unless_stopped(watches.filled()).await.is_none() {
             return Ok(());
         }
-        copies.pass();
-        tracing::info!("watching");
-
         let mut looking = self.look(watches.world, watches.tenants, watches.resources);
+        self.copies.pass();
+        tracing::info!("watching");
         tokio::select! {
             Some(_) = watches.running.join_next() => Err(Error::WatchEnded),
             all = all_end(&mut looking) => all,

@@ -70,7 +70,8 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     registry.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     let metrics = Metrics::register(&mut registry);
     let readiness = Readiness::default();
-    let started = readiness.wait_for("the way to the API server");
+    // From the first moment on: a probe that comes early must not find nothing to wait for.
+    let copies = readiness.wait_for("the copies of tenants, namespaces and resources");
 
     let mut parts = JoinSet::new();
     let serving = admin.serve(readiness.clone(), registry, stop.clone());
@@ -83,10 +84,10 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         ambient_client_id: settings.ambient_client_id,
         metrics,
         readiness,
+        copies,
         stop: stop.clone(),
     };
     parts.spawn(async move { Ok(operator.work().await?) });
-    started.pass();
     until_all_end(parts, &stop).await
 }
 
