@@ -104,10 +104,13 @@ pub async fn a_tenant_that_comes_and_changes_wakes_its_resources(town: Town) -> 
     let (place, _operator) = town.open_place("waking").await?;
     place.resource("payments-api", &json!({})).await?;
     place.told("payments-api", "TenantNotFound").await?;
+    place.settled("first").await?;
     place.tenant(&spec(json!({"grants": []}))).await?;
     place.told("payments-api", "NamespaceNotGranted").await?;
+    place.settled("second").await?;
     place.tenant(&json!({})).await?;
     place.told("payments-api", "NotSupportedYet").await?;
+    place.settled("third").await?;
     place.tenants().delete(&place.name, &kube::api::DeleteParams::default()).await?;
     place.told("payments-api", "TenantNotFound").await?;
     Ok(())
@@ -120,8 +123,10 @@ pub async fn a_namespace_that_is_labelled_wakes_its_resources(town: Town) -> Res
     place.tenant(&spec(json!({"grants": [grant]}))).await?;
     place.resource("payments-api", &json!({})).await?;
     place.told("payments-api", "NamespaceNotGranted").await?;
+    place.settled("first").await?;
     change(&place.namespaces(), &place.name, &json!({"metadata": {"labels": {"team": "payments"}}})).await?;
     place.told("payments-api", "NotSupportedYet").await?;
+    place.settled("second").await?;
     change(&place.namespaces(), &place.name, &json!({"metadata": {"labels": {"team": null}}})).await?;
     place.told("payments-api", "NamespaceNotGranted").await?;
     Ok(())
@@ -158,11 +163,13 @@ pub async fn a_status_that_was_wiped_or_scribbled_on_comes_back(town: Town) -> R
     place.told("payments-api", "NotSupportedYet").await?;
     let right: Value = read(&place.read("payments-api").await?, "/status/effective").ok_or("no policy")?;
 
+    place.settled("first").await?;
     let mut object = place.read("payments-api").await?;
     object.data["status"] = json!({});
     place.resources().replace_status("payments-api", &kube::api::PostParams::default(), &object).await?;
     place.told("payments-api", "NotSupportedYet").await?;
 
+    place.settled("second").await?;
     let mut object = place.read("payments-api").await?;
     object.data["status"] = json!({
         "conditions": [{

@@ -207,6 +207,15 @@ impl Place {
         ready(self.tenants(), &self.name, reason).await
     }
 
+    /// Wait until the operator has nothing left to look at: it looks once more at what it has just written about, and
+    /// would find there whatever changes at that moment, without having been woken by it. A resource that comes now is
+    /// looked at after that.
+    pub async fn settled(&self, marker: &str) -> Result<(), Failed> {
+        self.resource(marker, &json!({"spec": {"tenantRef": {"name": "nowhere"}}})).await?;
+        self.told(marker, "TenantNotFound").await?;
+        Ok(())
+    }
+
     /// A resource as it is now.
     pub async fn read(&self, name: &str) -> Result<DynamicObject, Failed> {
         Ok(self.resources().get(name).await?)

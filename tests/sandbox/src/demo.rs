@@ -76,7 +76,7 @@ async fn tell(started: &mut Option<Plane>, binary: PathBuf, once: bool) -> anyho
     screen.done("operator", "watching all namespaces, with no more rights than it needs")?;
 
     story.tell(&screen).await?;
-    screen.ending(&look_around(plane, &operator).await?, once)?;
+    screen.ending(&look_around(plane, &operator)?, once)?;
     if once {
         return Ok(());
     }
@@ -84,7 +84,7 @@ async fn tell(started: &mut Option<Plane>, binary: PathBuf, once: bool) -> anyho
     anyhow::bail!("the operator has ended by itself ({ended}); its log is {}", operator.log().display())
 }
 
-async fn look_around(plane: &Plane, operator: &Operator) -> anyhow::Result<Vec<String>> {
+fn look_around(plane: &Plane, operator: &Operator) -> anyhow::Result<Vec<String>> {
     let us = std::env::current_exe().context("could not find out where this program is")?;
     let us = std::env::current_dir().ok().and_then(|dir| Some(us.strip_prefix(dir).ok()?.to_path_buf())).unwrap_or(us);
     let us = us.display();

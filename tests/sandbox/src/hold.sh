@@ -8,7 +8,7 @@ exec 3<&0 </dev/null
 "$@" 3<&- &
 program=$!
 echo "$$ $program" >"$pids"
-exec >/dev/null 2>&1 # a reader of the program's output must see its end, and nothing of ours
+exec >/dev/null 2>&1 # what a shell says of the end of a program is not the program's output
 
 (
     while read -r signal; do kill -s "$signal" "$program"; done

@@ -63,6 +63,15 @@ async fn a_stubborn_one_does_not_outlive_its_handle() {
 }
 
 #[tokio::test]
+async fn what_it_leaves_behind_ends_with_it() {
+    let operator = script("operator-children", "sleep 300 & echo $!; exit 0");
+    let pid = operator.wait_for_line(|line| line.parse::<u32>().is_ok(), SOON).await.unwrap();
+    operator.exited(SOON).await.unwrap();
+    let folder = processes::folder("operator-children");
+    tokio::task::spawn_blocking(move || processes::gone(&[pid], &folder)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_binary_is_named() {
     let error = Operator::start(Path::new("/no/such/keywright"), Path::new("/tmp/kubeconfig"), [""; 0], [("", ""); 0]);
     assert!(error.err().unwrap().to_string().contains("/no/such/keywright"));

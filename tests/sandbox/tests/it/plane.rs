@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -102,6 +103,35 @@ async fn a_restored_plane_has_forgotten_what_came_later() {
     }
     inhabit(&admin, "town").await; // the controllers are of the restored time line
     assert!(plane.restore("never").await.unwrap_err().to_string().contains("no snapshot \"never\""));
+    plane.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_snapshot_has_every_write_that_was_acknowledged() {
+    let plane = Plane::start(Options::default()).await.unwrap();
+    let admin = plane.admin();
+    let acknowledged = AtomicUsize::new(0);
+    let writing = async {
+        loop {
+            note(&admin, &format!("note-{}", acknowledged.load(Ordering::SeqCst))).await;
+            acknowledged.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let keeping = async {
+        tokio::time::sleep(Duration::from_secs(1)).await; // in the middle of the flow
+        let before = acknowledged.load(Ordering::SeqCst);
+        plane.snapshot("midstream").await.unwrap();
+        before
+    };
+    let before = tokio::select! {
+        before = keeping => before,
+        () = writing => unreachable!(),
+    };
+    assert!(before > 20, "{before} writes are no flow");
+    plane.restore("midstream").await.unwrap();
+    let restored = notes(&admin).await.len();
+    println!("{before} acknowledged before the snapshot, {restored} in it");
+    assert!((before..=acknowledged.into_inner() + 1).contains(&restored));
     plane.stop().await.unwrap();
 }
 

@@ -88,7 +88,7 @@ async fn an_interrupted_build_leaves_nothing_half_and_nothing_running() {
     let go = fs::read_to_string(workshop.0.join("builds")).unwrap().trim().to_owned();
     first.kill().await.unwrap();
     processes::gone(&[go], &workshop.0.join("bin"));
-    assert_eq!(workshop.built(), [PathBuf::new(); 0]);
+    assert!(workshop.built().is_empty());
 
     fs::remove_file(workshop.0.join("slow")).unwrap();
     let (success, said) = ended(workshop.build()).await;

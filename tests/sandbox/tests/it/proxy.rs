@@ -115,10 +115,12 @@ async fn an_api_server_that_is_gone_looks_gone(plane: &Plane) {
     let all = notes(&client);
     let since = all.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
     let mut seen = std::pin::pin!(all.watch(&WatchParams::default(), &since).await.unwrap());
+    all.list(&ListParams::default()).await.unwrap(); // a second connection, which is idle when the server goes
     let before = proxy.journal().len();
     plane.kill_api().await.unwrap();
     let ended = tokio::time::timeout(SOON, seen.try_next()).await.expect("a watch ends with its server");
     assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
+    tokio::time::sleep(Duration::from_millis(100)).await; // the end of the idle one is nobody's event
     let error = client.apiserver_version().await.unwrap_err();
     assert!(!matches!(error, kube::Error::Api(_)), "{error:?}");
     assert_eq!(proxy.journal().len(), before, "it never got there");
