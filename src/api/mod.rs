@@ -2,6 +2,13 @@
 //!
 //! The descriptions in this room are the reference documentation: they become the text of `kubectl explain`.
 
+/// What a duration looks like: for the rule of its type, and inside the rules that compare two.
+macro_rules! period_pattern {
+    () => {
+        "^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+    };
+}
+
 pub mod conditions;
 pub mod consumers;
 pub mod credential;

@@ -106,7 +106,7 @@ impl JsonSchema for Period {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         checked_text(
             24,
-            "^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$",
+            period_pattern!(),
             "must be a duration of days, hours, minutes and seconds in this order, for example 90d, 36h or 1d12h",
         )
     }

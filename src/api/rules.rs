@@ -44,10 +44,15 @@ macro_rules! seconds {
     };
 }
 
-/// Where both fields are given, the first must be the shorter one.
+/// Where both fields are given, the first must be the shorter one. What is no duration is refused by its own rule; here
+/// it would only end in an error about types.
+#[rustfmt::skip]
 macro_rules! shorter {
     ($has:literal, $short:literal, $long:literal) => {
-        concat!("!(", $has, ") || ", seconds!($short), " < ", seconds!($long))
+        concat!(
+            "!(", $has, ") || !", $short, ".matches('", period_pattern!(), "') || !", $long, ".matches('", period_pattern!(),
+            "') || ", seconds!($short), " < ", seconds!($long)
+        )
     };
 }
 

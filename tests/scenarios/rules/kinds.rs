@@ -129,6 +129,12 @@ pub(super) fn about_policy() -> Vec<Rule> {
             spec(json!({"clientSecret": {"validity": "2160h0m0s"}})),
         ),
         credential(
+            "what is no duration is not compared with others",
+            spec(json!({"clientSecret": {"validity": "90"}, "rotation": {"renewBefore": "soon"}})),
+            "must be a duration of days, hours, minutes and seconds in this order",
+            spec(json!({"clientSecret": {"validity": "90d"}, "rotation": {"renewBefore": "30d"}})),
+        ),
+        credential(
             "a secret is renewed within its validity",
             spec(json!({"clientSecret": {"validity": "30d"}, "rotation": {"renewBefore": "720h"}})),
             "renewBefore must be shorter than spec.clientSecret.validity, for example",
