@@ -143,6 +143,7 @@ impl Operator {
             tenants: tenants.copy.clone(),
             namespaces: self.watch_namespaces(&woken, &mut running),
             ambient_client_id: self.ambient_client_id,
+            client: self.client.clone(),
         };
         Watches { world, tenants, resources, running }
     }

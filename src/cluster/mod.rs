@@ -5,6 +5,7 @@ pub mod connect;
 pub mod definitions;
 pub mod events;
 pub mod follow;
+pub mod read;
 pub mod status;
 
 use std::{future::Future, time::Duration};

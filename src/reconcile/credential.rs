@@ -13,7 +13,7 @@ use crate::{
 
 /// Observe, plan, report.
 pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Context>) -> Result<Action, Error> {
-    let seen = context.world.observe(&resource);
+    let seen = context.world.observe(&resource).await?;
     let decision = plan(&seen);
     let report = report(&seen, decision, Timestamp::now());
     context.speaker.say(&*resource, resource.status.as_ref(), report).await

@@ -1,13 +1,13 @@
 //! Gathering the facts that `plan` decides on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
 
 use crate::{
     api::{ClientId, Declared, EntraAppCredential, EntraTenant},
-    cluster::follow::Followed,
+    cluster::{self, Client, follow::Followed, read},
     facts::{Observation, TenantObservation, TenantSeen},
 };
 
@@ -20,10 +20,13 @@ pub struct World {
     pub namespaces: Vec<Followed<PartialObjectMeta<Namespace>>>,
     /// The application that the operator's surroundings sign in as, if they say so.
     pub ambient_client_id: Option<ClientId>,
+    /// For what the copies lack. A watch brings things late: somebody who applies a tenant and a resource at once must
+    /// not be told that there is no such tenant.
+    pub client: Client,
 }
 
 impl World {
-    /// Wait until everything has been read once: before that, a tenant that is there would seem to be missing.
+    /// Wait until everything has been read once.
     pub async fn filled(&self) {
         self.tenants.filled().await;
         for namespaces in &self.namespaces {
@@ -32,14 +35,13 @@ impl World {
     }
 
     /// What is known about a resource now.
-    #[must_use]
-    pub fn observe(&self, resource: &Declared<EntraAppCredential>) -> Observation {
-        Observation {
-            tenant: self.tenant_of(resource),
-            namespace_labels: self.labels(&resource.namespace().unwrap_or_default()),
+    pub async fn observe(&self, resource: &Declared<EntraAppCredential>) -> Result<Observation, cluster::Error> {
+        Ok(Observation {
+            tenant: self.tenant_of(resource).await?,
+            namespace_labels: self.labels(&resource.namespace().unwrap_or_default()).await?,
             ambient_client_id: self.ambient_client_id,
             resource: resource.clone(),
-        }
+        })
     }
 
     /// What is known about a tenant now.
@@ -48,22 +50,28 @@ impl World {
         TenantObservation { tenant: tenant.clone() }
     }
 
-    fn tenant_of(&self, resource: &Declared<EntraAppCredential>) -> TenantSeen {
+    async fn tenant_of(&self, resource: &Declared<EntraAppCredential>) -> Result<TenantSeen, cluster::Error> {
         let Ok(spec) = &resource.spec else {
-            return TenantSeen::Missing; // it cannot be read whom the resource names
+            return Ok(TenantSeen::Missing); // it cannot be read whom the resource names
         };
-        match self.tenants.store.get(&ObjectRef::new(spec.tenant_ref.name.as_str())) {
+        let name = spec.tenant_ref.name.as_str();
+        let tenant = match self.tenants.store.get(&ObjectRef::new(name)) {
+            Some(copy) => Some(copy),
+            None => read::cluster_scoped(&self.client, name).await?.map(Arc::new),
+        };
+        Ok(match tenant.as_ref().map(|tenant| &tenant.spec) {
             None => TenantSeen::Missing,
-            Some(tenant) => match &tenant.spec {
-                Ok(spec) => TenantSeen::Present(Box::new(spec.clone())),
-                Err(error) => TenantSeen::Undecodable(error.clone()),
-            },
-        }
+            Some(Ok(spec)) => TenantSeen::Present(Box::new(spec.clone())),
+            Some(Err(error)) => TenantSeen::Undecodable(error.clone()),
+        })
     }
 
-    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        let key = ObjectRef::new(namespace);
-        let found = self.namespaces.iter().find_map(|followed| followed.store.get(&key));
-        found.map(|namespace| namespace.labels().clone()).unwrap_or_default()
+    async fn labels(&self, name: &str) -> Result<BTreeMap<String, String>, cluster::Error> {
+        let key = ObjectRef::new(name);
+        let namespace = match self.namespaces.iter().find_map(|followed| followed.store.get(&key)) {
+            Some(copy) => Some(copy),
+            None => read::cluster_scoped(&self.client, name).await?.map(Arc::new),
+        };
+        Ok(namespace.map(|namespace| namespace.labels().clone()).unwrap_or_default())
     }
 }

@@ -1,5 +1,6 @@
 //! What resources and tenants are told, and when.
 
+use keywright_sandbox::{KUBERNETES, Rule};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
@@ -114,6 +115,18 @@ pub async fn a_tenant_that_comes_and_changes_wakes_its_resources(town: Town) -> 
     place.tenants().delete(&place.name, &kube::api::DeleteParams::default()).await?;
     place.told("payments-api", "TenantNotFound").await?;
     Ok(())
+}
+
+pub async fn a_tenant_that_no_watch_has_brought_yet_is_looked_up(town: Town) -> Result<(), Failed> {
+    let place = town.place("late-watches").await?;
+    for late in ["/apis/keywright.dev/v1alpha1/entratenants", "/api/v1/namespaces"] {
+        place.proxy.faults().add(Rule::at(KUBERNETES, "watch", late).hang());
+    }
+    let _operator = place.operator().await?;
+    place.tenant(&json!({})).await?;
+    place.resource("payments-api", &json!({})).await?;
+    place.told("payments-api", "NotSupportedYet").await?;
+    same("Events", eventually(|| place.events("payments-api")).await?.len(), 1)
 }
 
 pub async fn a_namespace_that_is_labelled_wakes_its_resources(town: Town) -> Result<(), Failed> {

@@ -6,6 +6,7 @@ mod demo;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -55,8 +56,19 @@ struct Up {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Args::parse().command {
+async fn main() -> ExitCode {
+    match run(Args::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With everything that caused it, and without a backtrace, which hides what to do.
+            let _ = writeln!(std::io::stderr(), "keywright-sandbox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Up(up) => up.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Build => Programs::find().await.map(drop),

@@ -1,0 +1,16 @@
+//! Reading one object from the API server itself, where a copy in memory lacks it.
+
+use std::fmt::Debug;
+
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use super::{Error, within};
+
+/// A cluster-scoped object, if there is one of this name.
+pub async fn cluster_scoped<K>(client: &Client, name: &str) -> Result<Option<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    within(|| format!("read {} {name}", K::kind(&())), Api::all(client.clone()).get_opt(name)).await
+}
