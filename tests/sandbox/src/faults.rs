@@ -61,16 +61,19 @@ pub enum When {
     From(usize),
     /// The first so many.
     Times(usize),
+    /// Each with this probability, in thousandths. The same ones in every run.
+    Sometimes(u16),
     /// All.
     Every,
 }
 
 impl When {
-    const fn includes(self, k: usize) -> bool {
+    fn includes(self, k: usize) -> bool {
         match self {
             Self::Nth(nth) => k == nth,
             Self::From(first) => k >= first,
             Self::Times(times) => k <= times,
+            Self::Sometimes(thousandths) => fastrand::Rng::with_seed(k as u64).u16(..1_000) < thousandths,
             Self::Every => true,
         }
     }
@@ -127,6 +130,12 @@ impl Point {
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self { when: When::Times(times), ..self }
+    }
+
+    /// At each request with this probability, in thousandths.
+    #[must_use]
+    pub fn sometimes(self, thousandths: u16) -> Self {
+        Self { when: When::Sometimes(thousandths), ..self }
     }
 
     /// Answers with a status.
@@ -304,6 +313,19 @@ mod tests {
         let second = faults.add(Rule::at("*", "create", "/a").nth(2).hang());
         let hit: Vec<bool> = (0..3).map(|_| faults.decide(&create("/a")).is_some()).collect();
         assert_eq!((hit, second.applied()), (vec![false, true, false], 1));
+    }
+
+    #[test]
+    fn probabilities_are_kept_and_repeat() {
+        let hits = |thousandths| {
+            let faults = Faults::default();
+            faults.add(Rule::at("*", "create", "/a").sometimes(thousandths).hang());
+            (0..1_000).map(|_| faults.decide(&create("/a")).is_some()).collect::<Vec<bool>>()
+        };
+        let count = hits(100).into_iter().filter(|hit| *hit).count();
+        assert!((70..130).contains(&count), "{count}");
+        assert_eq!(hits(100), hits(100));
+        assert!(hits(1_000).into_iter().all(|hit| hit) && !hits(0).contains(&true));
     }
 
     #[test]

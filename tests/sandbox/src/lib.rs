@@ -9,18 +9,26 @@
 //! - `run`: the directory of one run.
 //! - `components`, `running`, `snapshot`, `plane`: a control plane.
 //! - `journal`, `faults`: what was asked of a service, and weather on purpose. They know no service.
-//! - `verbs`, `answers`, `proxy`: the same for the API server.
+//! - `listen`, `answers`, `weather`: doors, answers whole or cut short, and how a rule is carried out, for any service.
+//! - `verbs`, `proxy`: journal and weather for the API server.
 //! - `operator`: the product, as a process.
+//! - `witness`, `node`: what pods have seen; nodes whose pods really sign in.
+//! - `azure`: Graph and the token endpoint, with replicas that lag. It knows no Kubernetes.
+//! - `ledger`: what must be true in the end, of Azure's log and what pods have seen.
 //!
 //! A scenario begins with [`Plane::start`], puts a [`Proxy`] in front of it, and runs an [`Operator`] under a
 //! ServiceAccount of its own with [`Plane::kubeconfig_for`].
 
 mod answers;
+pub mod azure;
 mod components;
 pub mod faults;
 mod hold;
 pub mod journal;
 mod kubeconfig;
+pub mod ledger;
+mod listen;
+pub mod node;
 mod operator;
 mod pki;
 mod places;
@@ -33,15 +41,21 @@ mod run;
 mod running;
 mod snapshot;
 mod verbs;
+mod weather;
+pub mod witness;
 
+pub use azure::Azure;
 pub use faults::{Faults, Rule};
 pub use hold::KillSwitch;
 pub use journal::Journal;
+pub use ledger::Ledger;
+pub use node::Nodes;
 pub use operator::Operator;
 pub use plane::{Options, Plane, Via};
 pub use programs::Programs;
 pub use proxy::{KUBERNETES, Proxy};
 pub use run::newest_alive;
+pub use witness::Witnesses;
 
 /// The roles that the operator needs, as a YAML stream: `keywright-cluster` for what it reads of the whole cluster,
 /// `keywright-namespace` for what it does in the namespaces that it works on.

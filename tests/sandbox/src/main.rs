@@ -1,6 +1,7 @@
 //! The sandbox as a command: a control plane to try things on, until Ctrl-C. It reads the command line, speaks to
 //! people, and leaves everything else to the library.
 
+mod azure_command;
 mod demo;
 
 use std::io::Write;
@@ -26,6 +27,8 @@ enum Command {
     Up(Up),
     /// Show what Keywright does, on a control plane of its own
     Demo(demo::Demo),
+    /// Start Azure alone, print where it is and what is in it as JSON, and keep it until Ctrl-C
+    Azure(azure_command::AzureCommand),
     /// Build the control plane's programs, if they have not been built before
     Build,
     /// Run kubectl against the sandbox that is up
@@ -71,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(up) => up.run().await,
         Command::Demo(demo) => demo.run().await,
+        Command::Azure(azure) => azure.run().await,
         Command::Build => Programs::find().await.map(drop),
         Command::Kubectl { dir, args } => kubectl(dir, args).await,
         Command::Get { args } => kubectl(None, [vec!["get".to_owned()], args].concat()).await,

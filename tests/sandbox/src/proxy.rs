@@ -6,10 +6,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use futures::TryFutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -18,17 +16,19 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::answers::{self, Body, Cut};
-use crate::faults::{Action, Faults};
+use crate::faults::Faults;
 use crate::journal::{self, Journal, Open};
 use crate::kubeconfig::Access;
+use crate::listen::Door;
 use crate::plane::Plane;
 use crate::verbs::verb;
+use crate::weather;
 
 /// How the journal and the rules call the API server.
 pub const KUBERNETES: &str = "kubernetes";
@@ -56,9 +56,8 @@ impl Proxy {
     pub async fn start(plane: &Plane) -> anyhow::Result<Self> {
         let components = plane.components();
         let leaf = plane.ca().leaf("keywright sandbox proxy", &["127.0.0.1", "localhost"])?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.context("could not listen on a port of 127.0.0.1 for a proxy")?;
-        let address = listener.local_addr().context("a proxy's port is not known")?;
+        let door = Door::new("a proxy").await?;
+        let address = door.address;
         let (journal, faults) = (Journal::default(), Faults::default());
         let room = Room {
             api: (Ipv4Addr::LOCALHOST, components.api_port()).into(),
@@ -68,7 +67,8 @@ impl Proxy {
             faults: faults.clone(),
         };
         let open = CancellationToken::new();
-        tokio::spawn(accept(listener, Arc::new(room), open.clone()));
+        let room = Arc::new(room);
+        tokio::spawn(door.serve(open.clone(), move |client| serve(client, Arc::clone(&room))));
         let admin =
             Access::admin(format!("https://{address}"), components.ca_file(), components.admin_token().to_owned());
         Ok(Self { address, journal, faults, admin, _open: open.drop_guard() })
@@ -104,23 +104,6 @@ impl fmt::Debug for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, room: Arc<Room>, open: CancellationToken) {
-    let accepting = async {
-        loop {
-            match listener.accept().await {
-                Ok((client, _)) => {
-                    let served = serve(client, Arc::clone(&room));
-                    let served = served.unwrap_or_else(|error| tracing::debug!("proxy: {error:#}"));
-                    tokio::spawn(open.clone().run_until_cancelled_owned(served));
-                }
-                // No more file descriptors, most likely: nobody tells when there are some again.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    };
-    open.run_until_cancelled(accepting).await;
-}
-
 /// One connection of a client, and the one to the API server that belongs to it.
 async fn serve(client: TcpStream, room: Arc<Room>) -> anyhow::Result<()> {
     let (sender, upstream) = room.connect().await.context("the API server is not there")?;
@@ -154,39 +137,7 @@ impl Room {
         let (request, body) = self.body_of(request).await?;
         let entry = self.journal.open(&asked, body);
         let action = self.faults.decide(&asked);
-        if let Some(action) = &action {
-            entry.faulted(action);
-        }
-        match action {
-            None => forward(request, api, &entry).await,
-            Some(Action::Answer { status, retry_after, body }) => {
-                entry.answered(status);
-                answers::made_up(status, retry_after, body)
-            }
-            Some(Action::Delay(time)) => {
-                tokio::time::sleep(time).await;
-                forward(request, api, &entry).await
-            }
-            // The future is dropped when the client gives up and closes its connection.
-            Some(Action::Hang) => std::future::pending().await,
-            Some(Action::CutBefore) => Err(Cut("before the effect")),
-            Some(Action::CutAfter) => {
-                forward(request, api, &entry).await?;
-                Err(Cut("after the effect"))
-            }
-            Some(Action::Truncate(bytes)) => {
-                Ok(forward(request, api, &entry).await?.map(|body| answers::truncated(body, bytes)))
-            }
-            Some(Action::KillBefore(switch)) => {
-                switch.kill().await;
-                Err(Cut("with the process, before the effect"))
-            }
-            Some(Action::KillAfter(switch)) => {
-                forward(request, api, &entry).await?;
-                switch.kill().await;
-                Err(Cut("with the process, after the effect"))
-            }
-        }
+        weather::carry_out(action, &entry, forward(request, api, &entry), answers::made_up).await
     }
 
     /// Streams the body on, unless the journal wants to see it first.

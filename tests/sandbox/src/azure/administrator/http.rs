@@ -1,0 +1,292 @@
+//! The administrator over HTTP: JSON without TLS or tokens, on a port of 127.0.0.1. It is for those who drive the
+//! sandbox from outside of its process; each route is a method of [`Azure`]. It journals what it is asked.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+use std::time::Duration;
+
+use anyhow::Context;
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use super::{NewApplication, Seeded};
+use crate::answers::{self, Cut};
+use crate::azure::applications::{NewPassword, Password};
+use crate::azure::replicas::Lag;
+use crate::azure::{Azure, Inside, call};
+use crate::faults::{Action, Added, Rule};
+use crate::journal;
+use crate::weather::Answered;
+
+/// How the journal calls it.
+const ADMIN: &str = "admin";
+
+/// Rules that were added over HTTP, by their numbers.
+pub(crate) type Rules = BTreeMap<usize, Added>;
+
+/// What a secret shall be like.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct PasswordSpec {
+    display_name: Option<String>,
+    start_date_time: Option<Timestamp>,
+    end_date_time: Option<Timestamp>,
+    /// It becomes known in time, as if it were added in the portal; without, it is there of old.
+    lagging: bool,
+}
+
+/// What shall be changed about an application.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct ApplicationSpec {
+    disabled: Option<bool>,
+    owners: Option<Vec<Uuid>>,
+    enabled: Option<bool>,
+    blocked: Option<bool>,
+    roles: Option<Vec<String>>,
+}
+
+/// What shall be changed about a tenant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct TenantSpec {
+    domain: Option<String>,
+    /// The least and the most lag, in milliseconds.
+    lag: Option<[i64; 2]>,
+    noise: Option<f64>,
+    write_window: Option<i64>,
+    passwords_banned: Option<bool>,
+    /// In seconds.
+    longest_life: Option<i64>,
+}
+
+/// A rule.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RuleSpec {
+    service: String,
+    verb: String,
+    path: String,
+    nth: Option<usize>,
+    from: Option<usize>,
+    times: Option<usize>,
+    sometimes: Option<u16>,
+    action: ActionSpec,
+}
+
+/// What a rule does; times are in milliseconds, but `retryAfter` in seconds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+enum ActionSpec {
+    Answer { status: u16, retry_after: Option<u64>, body: Option<String> },
+    Delay(u64),
+    Hang,
+    CutBefore,
+    CutAfter,
+    Truncate(usize),
+}
+
+/// A connection.
+pub(crate) async fn serve(azure: Weak<Inside>, client: TcpStream) -> anyhow::Result<()> {
+    client.set_nodelay(true)?;
+    let azure = &azure;
+    let answering = service_fn(|request| async move {
+        let azure = Azure(azure.upgrade().ok_or(Cut("since Azure is closed"))?);
+        answer(&azure, request).await
+    });
+    Ok(http1::Builder::new().serve_connection(TokioIo::new(client), answering).await?)
+}
+
+async fn answer(azure: &Azure, request: Request<Incoming>) -> Answered {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Cut("by the client, in the middle of its request"))?.to_bytes();
+    let (method, path) = (head.method.as_str(), head.uri.path());
+    let asked = journal::Request {
+        service: ADMIN.into(),
+        verb: method.to_ascii_lowercase(),
+        path: path.into(),
+        query: head.uri.query().unwrap_or_default().into(),
+        user_agent: String::new(),
+    };
+    let entry = azure.journal().open(&asked, None);
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let (status, body) = match act(azure, method, &segments, &body) {
+        Ok(Some(body)) => (StatusCode::OK, body),
+        Ok(None) => (StatusCode::NOT_FOUND, json!({"error": format!("the administrator has no {method} {path}")})),
+        Err(error) => (StatusCode::BAD_REQUEST, json!({"error": format!("{error:#}")})),
+    };
+    entry.answered(status.as_u16());
+    Ok(call::json(status, &body).map(answers::whole))
+}
+
+/// What is answered; nothing if there is no such route.
+fn act(azure: &Azure, method: &str, segments: &[&str], body: &Bytes) -> anyhow::Result<Option<Value>> {
+    let done = json!({});
+    Ok(Some(match (method, segments) {
+        ("GET", ["inspect"]) => azure.inspect(),
+        ("GET", ["journal"]) => journalled(azure),
+        ("POST", ["tenants"]) => json!({"id": azure.seed_tenant()}),
+        ("PATCH", ["tenants", tenant]) => {
+            edit_tenant(azure, id(tenant)?, &read(body)?)?;
+            done
+        }
+        ("POST", ["tenants", tenant, "expireDeltaTokens"]) => {
+            azure.expire_delta_tokens(id(tenant)?)?;
+            done
+        }
+        ("POST", ["tenants", tenant, "applications"]) => {
+            json!(azure.seed_application(id(tenant)?, read::<NewApplication>(body)?)?)
+        }
+        (_, ["tenants", tenant, "applications", client_id, rest @ ..]) => {
+            let application = azure.application(id(tenant)?, id(client_id)?)?;
+            return to_application(azure, &application, method, rest, body);
+        }
+        ("POST", ["faults"]) => json!({"id": azure.add_rule(rule(read(body)?))}),
+        ("DELETE", ["faults", number]) => {
+            azure.lift_rule(number.parse().with_context(|| format!("{number:?} is no number of a rule"))?)?;
+            done
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn to_application(
+    azure: &Azure,
+    application: &Seeded,
+    method: &str,
+    rest: &[&str],
+    body: &Bytes,
+) -> anyhow::Result<Option<Value>> {
+    match (method, rest) {
+        ("DELETE", []) => azure.delete_application(application)?,
+        ("PATCH", []) => edit_application(azure, application, read(body)?)?,
+        ("DELETE", ["principal"]) => azure.delete_principal(application)?,
+        ("POST", ["passwords"]) => {
+            let PasswordSpec { display_name, start_date_time: start, end_date_time: end, lagging } = read(body)?;
+            let wanted = NewPassword { display_name, start, end };
+            let added = if lagging {
+                azure.add_password(application, wanted)
+            } else {
+                azure.seed_password(application, wanted)
+            };
+            let Password { key_id, value, .. } = added?;
+            return Ok(Some(json!({"keyId": key_id, "secretText": value})));
+        }
+        ("DELETE", ["passwords", key_id]) => azure.remove_password(application, id(key_id)?)?,
+        ("PATCH", ["passwords", key_id]) => {
+            let PasswordSpec { display_name, start_date_time, end_date_time, .. } = read(body)?;
+            azure.edit_password(application, id(key_id)?, |password| {
+                password.display_name = display_name.or_else(|| password.display_name.take());
+                password.start = start_date_time.unwrap_or(password.start);
+                password.end = end_date_time.unwrap_or(password.end);
+            })?;
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(json!({})))
+}
+
+fn edit_application(azure: &Azure, application: &Seeded, spec: ApplicationSpec) -> anyhow::Result<()> {
+    let ApplicationSpec { disabled, owners, enabled, blocked, roles } = spec;
+    if disabled.is_some() || owners.is_some() {
+        azure.edit_application(application, |application| {
+            application.disabled = disabled.unwrap_or(application.disabled);
+            application.owners = owners.unwrap_or_else(|| std::mem::take(&mut application.owners));
+        })?;
+    }
+    if enabled.is_some() || blocked.is_some() || roles.is_some() {
+        azure.edit_principal(application, |principal| {
+            principal.enabled = enabled.unwrap_or(principal.enabled);
+            principal.blocked = blocked.unwrap_or(principal.blocked);
+            principal.roles = roles.unwrap_or_else(|| std::mem::take(&mut principal.roles));
+        })?;
+    }
+    Ok(())
+}
+
+fn edit_tenant(azure: &Azure, tenant: Uuid, spec: &TenantSpec) -> anyhow::Result<()> {
+    let millis = SignedDuration::from_millis;
+    azure.in_tenant(tenant, |tenant| {
+        tenant.domains.extend(spec.domain.clone());
+        if let Some([least, most]) = spec.lag {
+            let lag = Lag { least: millis(least), most: millis(most) };
+            (tenant.weather.reads, tenant.weather.sign_ins) = (lag, lag);
+        }
+        tenant.weather.noise = spec.noise.unwrap_or(tenant.weather.noise);
+        tenant.weather.write_window = spec.write_window.map_or(tenant.weather.write_window, millis);
+        tenant.policies.passwords_banned = spec.passwords_banned.unwrap_or(tenant.policies.passwords_banned);
+        let longest = spec.longest_life.map(SignedDuration::from_secs);
+        tenant.policies.longest_life = longest.or(tenant.policies.longest_life);
+    })
+}
+
+fn rule(spec: RuleSpec) -> Rule {
+    let mut point = Rule::at(&spec.service, &spec.verb, &spec.path);
+    point = spec.nth.into_iter().fold(point, crate::faults::Point::nth);
+    point = spec.from.into_iter().fold(point, crate::faults::Point::from);
+    point = spec.times.into_iter().fold(point, crate::faults::Point::times);
+    point = spec.sometimes.into_iter().fold(point, crate::faults::Point::sometimes);
+    point.then(match spec.action {
+        ActionSpec::Answer { status, retry_after, body } => {
+            Action::Answer { status, retry_after: retry_after.map(Duration::from_secs), body }
+        }
+        ActionSpec::Delay(time) => Action::Delay(Duration::from_millis(time)),
+        ActionSpec::Hang => Action::Hang,
+        ActionSpec::CutBefore => Action::CutBefore,
+        ActionSpec::CutAfter => Action::CutAfter,
+        ActionSpec::Truncate(bytes) => Action::Truncate(bytes),
+    })
+}
+
+fn journalled(azure: &Azure) -> Value {
+    let entries = azure.journal().entries();
+    let told = entries.iter().map(|entry| {
+        json!({
+            "number": entry.number,
+            "time": entry.time,
+            "service": entry.service,
+            "verb": entry.verb,
+            "path": entry.path,
+            "query": entry.query,
+            "status": entry.status,
+            "fault": entry.fault,
+        })
+    });
+    told.collect()
+}
+
+/// What was sent; nothing is an empty object.
+fn read<T: DeserializeOwned>(body: &Bytes) -> anyhow::Result<T> {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).context("could not read what was sent to the administrator")
+}
+
+fn id(text: &str) -> anyhow::Result<Uuid> {
+    Uuid::try_parse(text).with_context(|| format!("{text:?} is no ID"))
+}
+
+impl Azure {
+    fn add_rule(&self, rule: Rule) -> usize {
+        let added = self.faults().add(rule);
+        let mut rules = self.0.room.rules();
+        let number = rules.keys().next_back().map_or(0, |last| last + 1);
+        rules.insert(number, added);
+        number
+    }
+
+    fn lift_rule(&self, number: usize) -> anyhow::Result<()> {
+        let rule = self.0.room.rules().remove(&number);
+        rule.with_context(|| format!("there is no rule {number} to lift"))?.lift();
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Azure, as far as credentials of applications go: an honest opponent that lags, flaps, refuses and forgets as the real
+//! services do. What it answers is in AZURE.md's paragraphs, which its tests name. It is started, spoken to over TLS at
+//! real host names or at free endpoints, tampered with by its administrator, and asked for its log. It knows nothing of
+//! Kubernetes, and nothing of who asks.
+//!
+//! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `applications`, `log`, `tenants`,
+//! `directory` (pure); `call`, `clouds`, `tokens`; `token`, `graph` (the services); `server`; `administrator`.
+
+mod administrator;
+mod applications;
+mod call;
+mod clouds;
+mod dice;
+mod directory;
+mod graph;
+mod log;
+mod made_up;
+mod quotas;
+mod replicas;
+mod server;
+mod tenants;
+mod token;
+mod tokens;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use self::administrator::{NewApplication, Seeded};
+pub use self::applications::{Application, Audience, NewPassword, Password, Policies, Principal};
+pub use self::clouds::{GRAPH, Service, TOKEN, VAULT};
+use self::directory::Directory;
+pub use self::log::{Actor, Cause, Change, RefusedSignIn, What};
+pub use self::quotas::{Limit, Limits};
+pub use self::replicas::Lag;
+use self::server::Room;
+pub use self::tenants::Weather;
+use self::tokens::Tokens;
+use crate::faults::Faults;
+use crate::journal::Journal;
+use crate::listen::Door;
+use crate::pki::{self, Ca};
+
+/// What may be chosen about an Azure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How slow replicas are, against what was measured of the real ones: 1 is as slow, 0 knows everything at once.
+    pub scale: f64,
+    /// On how many replicas each application lives.
+    pub replicas: usize,
+    /// Where chance begins.
+    pub seed: u64,
+    /// The folder for the CA's file; by default the system's for temporary files.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { scale: 1.0, replicas: 3, seed: 1, dir: None }
+    }
+}
+
+/// A running Azure; clones are the same. When the last is dropped it is closed, and the CA's file removed.
+#[derive(Clone)]
+pub struct Azure(Arc<Inside>);
+
+struct Inside {
+    room: Room,
+    endpoints: Endpoints,
+    ca: Ca,
+    ca_file: CaFile,
+    _open: DropGuard,
+}
+
+/// Where Azure is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// What goes into `HTTPS_PROXY`: behind it are the real host names of every cloud.
+    pub proxy: String,
+    /// The token endpoint for a custom cloud, an authority host.
+    pub authority: String,
+    /// Graph for a custom cloud.
+    pub graph: String,
+    /// Key Vault for a custom cloud; a vault is at this address, a slash, and its name.
+    pub vault: String,
+    /// The administrator, without TLS: see [`Azure`]'s methods, which it offers as JSON.
+    pub admin: String,
+}
+
+/// A file that is removed with its owner.
+struct CaFile(PathBuf);
+
+impl Drop for CaFile {
+    fn drop(&mut self) {
+        // It lies among temporary files; nobody is harmed if it stays.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Azure {
+    /// Opens all doors. Its tasks belong to the calling runtime and end with it.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let ca = Ca::new()?;
+        let dir = options.dir.unwrap_or_else(std::env::temp_dir);
+        let ca_file = CaFile(dir.join(format!("keywright-azure-{}.pem", pki::random_word()?)));
+        std::fs::write(&ca_file.0, ca.pem()).with_context(|| format!("could not write {}", ca_file.0.display()))?;
+        let names = clouds::all_names();
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["127.0.0.1", "localhost"]).collect();
+        let acceptor = Arc::new(ca.leaf("keywright sandbox azure", &names)?.server()?).into();
+
+        let (proxy, authority) = (Door::new("Azure's proxy").await?, Door::new("the token endpoint").await?);
+        let (graph, vault) = (Door::new("Graph").await?, Door::new("Key Vault").await?);
+        let admin = Door::new("Azure's administrator").await?;
+        let https = |address: SocketAddr| format!("https://{address}");
+        let endpoints = Endpoints {
+            proxy: format!("http://{}", proxy.address),
+            authority: https(authority.address),
+            graph: https(graph.address),
+            vault: https(vault.address),
+            admin: format!("http://{}", admin.address),
+        };
+        let weather = Weather::scaled(options.scale);
+        let room = Room {
+            directory: Directory::new(options.replicas, weather, options.seed),
+            tokens: Tokens::new()?,
+            journal: Journal::default(),
+            faults: Faults::default(),
+            acceptor,
+            free: [endpoints.graph.clone(), endpoints.vault.clone()],
+            rules: Mutex::default(),
+        };
+        let open = CancellationToken::new();
+        let azure = Self(Arc::new(Inside { room, endpoints, ca, ca_file, _open: open.clone().drop_guard() }));
+        let free = [(authority, Service::Token), (graph, Service::Graph), (vault, Service::Vault)];
+        for (door, service) in free {
+            let here = Arc::downgrade(&azure.0);
+            tokio::spawn(
+                door.serve(open.clone(), move |client| server::at_free_endpoint(here.clone(), client, service)),
+            );
+        }
+        let here = Arc::downgrade(&azure.0);
+        tokio::spawn(proxy.serve(open.clone(), move |client| server::through_proxy(here.clone(), client)));
+        let here = Arc::downgrade(&azure.0);
+        tokio::spawn(admin.serve(open, move |client| administrator::http::serve(here.clone(), client)));
+        Ok(azure)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.0.endpoints
+    }
+
+    /// What goes into `SSL_CERT_FILE`: the certificate of its CA.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        &self.0.ca_file.0
+    }
+
+    /// The certificate of its CA.
+    #[must_use]
+    pub fn ca_pem(&self) -> String {
+        self.0.ca.pem()
+    }
+
+    /// What was asked of it; services are [`TOKEN`], [`GRAPH`] and [`VAULT`]. The path of a vault begins with its name.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.0.room.journal
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.0.room.faults
+    }
+}
+
+impl std::fmt::Debug for Azure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Azure({:?})", self.0.endpoints)
+    }
+}

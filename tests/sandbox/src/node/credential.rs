@@ -1,0 +1,139 @@
+//! What a container would sign in with at a moment: the variables that every Azure SDK reads, or a file that the pod
+//! names, with the rest of the set beside it. Nothing is trimmed, mended or checked: what is wrong in a container is
+//! wrong at the sign-in. Pure. A kind of credential that is added is a variant of [`Proof`].
+
+use std::fmt;
+
+use hyper::body::Bytes;
+
+use super::environment::Environment;
+use crate::witness::{Fingerprint, Presented};
+
+/// The pod's annotation that names the file with the secret: an absolute path, seen from the container.
+pub const SECRET_FILE: &str = "sandbox.keywright.dev/secret-file";
+
+/// Where SDKs sign in when nothing names an authority.
+const PUBLIC: &str = "https://login.microsoftonline.com";
+
+/// All that a sign-in takes.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) authority: String,
+    pub(crate) tenant: String,
+    pub(crate) client: String,
+    pub(crate) proof: Proof,
+}
+
+/// How a client shows that it is itself.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Secret(String),
+}
+
+impl Credential {
+    /// What a container holds, if it is enough to sign in. `secret_file` is what [`SECRET_FILE`] names.
+    pub(crate) fn of(
+        environment: &Environment,
+        secret_file: Option<&str>,
+        read: impl Fn(&str) -> Option<Bytes>,
+    ) -> Option<Self> {
+        let text = |path: &str| read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let variable = |name: &str| environment.get(name).cloned().filter(|value| !value.is_empty());
+        let folder = secret_file.and_then(|file| file.rsplit_once('/')).map(|(folder, _)| folder);
+        let beside = |name: &str| folder.and_then(|folder| text(&format!("{folder}/{name}")));
+        let value = |name: &str| beside(name).or_else(|| variable(name));
+        let secret = match secret_file {
+            Some(file) => text(file)?,
+            None => variable("AZURE_CLIENT_SECRET")?,
+        };
+        Some(Self {
+            authority: value("AZURE_AUTHORITY_HOST").unwrap_or_else(|| PUBLIC.to_owned()),
+            tenant: value("AZURE_TENANT_ID")?,
+            client: value("AZURE_CLIENT_ID")?,
+            proof: Proof::Secret(secret),
+        })
+    }
+
+    /// Where the token is asked for.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}/{}/oauth2/v2.0/token", self.authority.trim_end_matches('/'), self.tenant)
+    }
+
+    /// What may be told of it.
+    pub(crate) fn presented(&self) -> Presented {
+        let Proof::Secret(secret) = &self.proof;
+        let fingerprint = Fingerprint::of(secret);
+        Presented { tenant: self.tenant.clone(), client: self.client.clone(), fingerprint }
+    }
+
+    /// A text of others, without the secret that it may repeat.
+    pub(crate) fn without_secret(&self, text: &str) -> String {
+        let Proof::Secret(secret) = &self.proof;
+        if secret.is_empty() { text.to_owned() } else { text.replace(secret.as_str(), "(the secret)") }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.presented().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    const WHOLE: [(&str, &str); 4] = [
+        ("AZURE_AUTHORITY_HOST", "https://login.example/"),
+        ("AZURE_TENANT_ID", "t"),
+        ("AZURE_CLIENT_ID", "c"),
+        ("AZURE_CLIENT_SECRET", "s~1"),
+    ];
+
+    fn nothing(_: &str) -> Option<Bytes> {
+        None
+    }
+
+    #[test]
+    fn the_variables_of_every_sdk_are_read() {
+        let held = Credential::of(&environment(&WHOLE), None, nothing).unwrap();
+        assert_eq!(held.endpoint(), "https://login.example/t/oauth2/v2.0/token");
+        assert_eq!(held.presented().fingerprint, Fingerprint::of("s~1"));
+        let public = Credential::of(&environment(&WHOLE[1..]), None, nothing).unwrap();
+        assert_eq!(public.endpoint(), "https://login.microsoftonline.com/t/oauth2/v2.0/token");
+    }
+
+    #[test]
+    fn what_is_not_enough_does_not_sign_in() {
+        for (name, _) in &WHOLE[1..] {
+            let mut some: Vec<_> = WHOLE.iter().copied().filter(|(other, _)| other != name).collect();
+            assert_eq!(Credential::of(&environment(&some), None, nothing), None);
+            some.push((name, ""));
+            assert_eq!(Credential::of(&environment(&some), None, nothing), None);
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_with_what_is_beside_it_and_as_it_is() {
+        let read = |path: &str| match path {
+            "/etc/entra/key" => Some(Bytes::from("from a file\n")),
+            "/etc/entra/AZURE_CLIENT_ID" => Some(Bytes::from("beside")),
+            _ => None,
+        };
+        let held = Credential::of(&environment(&WHOLE), Some("/etc/entra/key"), read).unwrap();
+        assert_eq!((held.client.as_str(), held.tenant.as_str()), ("beside", "t"));
+        assert!(held.proof == Proof::Secret("from a file\n".into()), "a line break at the end is sent, and refused");
+        assert_eq!(Credential::of(&environment(&WHOLE), Some("/etc/entra/other"), read), None);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let held = Credential::of(&environment(&WHOLE), None, nothing).unwrap();
+        assert!(!format!("{held:?}").contains("s~1"));
+        assert_eq!(held.without_secret("wrong: s~1!"), "wrong: (the secret)!");
+    }
+}

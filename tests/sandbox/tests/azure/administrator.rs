@@ -1,0 +1,94 @@
+//! The administrator over HTTP, for those who drive the sandbox from another process.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use keywright_sandbox::azure::Options;
+use keywright_sandbox::{Azure, Rule};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::places::{GRAPH_SCOPE, LOGIN, form};
+
+async fn ask(azure: &Azure, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    let authority = azure.endpoints().admin.strip_prefix("http://").unwrap().to_owned();
+    let (mut sender, connection) =
+        handshake(TokioIo::new(TcpStream::connect(&authority).await.unwrap())).await.unwrap();
+    tokio::spawn(connection);
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let request = Request::builder().method(method).uri(path).header("host", authority);
+    let response = sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+async fn done(azure: &Azure, method: Method, path: &str, body: Value) -> Value {
+    let (status, answer) = ask(azure, method, path, &body).await;
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer
+}
+
+#[tokio::test]
+async fn everything_can_be_done_from_outside() {
+    let azure = Azure::start(Options { scale: 0.0, ..Options::default() }).await.unwrap();
+    let (azure, client) = (&azure, &Client::of(&azure));
+    let tenant = done(azure, Method::POST, "/tenants", Value::Null).await["id"].as_str().unwrap().to_owned();
+    done(azure, Method::PATCH, &format!("/tenants/{tenant}"), json!({"domain": "contoso.com", "noise": 0.0})).await;
+    let applications = format!("/tenants/{tenant}/applications");
+    let new = json!({"displayName": "payments", "audience": "AzureADMultipleOrgs"});
+    let seeded = done(azure, Method::POST, &applications, new).await;
+    let client_id = seeded["clientId"].as_str().unwrap();
+    let application = format!("{applications}/{client_id}");
+    let added = done(azure, Method::POST, &format!("{application}/passwords"), json!({"displayName": "by hand"})).await;
+    let password = format!("{application}/passwords/{}", added["keyId"].as_str().unwrap());
+
+    let sign_in = async || {
+        let form = form(client_id.parse().unwrap(), added["secretText"].as_str().unwrap(), GRAPH_SCOPE);
+        let url = format!("{LOGIN}/contoso.com/oauth2/v2.0/token");
+        let reply = client.send(Method::POST, &url, &[], &form).await;
+        if reply.status == 200 { "200".to_owned() } else { reply.code() }
+    };
+    assert_eq!(sign_in().await, "200");
+    done(azure, Method::PATCH, &application, json!({"blocked": true})).await;
+    assert_eq!(sign_in().await, "53003");
+    done(azure, Method::PATCH, &application, json!({"blocked": false})).await;
+
+    let rule = json!({"service": "token", "verb": "signIn", "path": "**", "action": {"answer": {"status": 503}}});
+    let rule = done(azure, Method::POST, "/faults", rule).await["id"].to_string();
+    assert_eq!(sign_in().await, "90033");
+    done(azure, Method::DELETE, &format!("/faults/{rule}"), Value::Null).await;
+    assert_eq!(sign_in().await, "200");
+
+    done(azure, Method::PATCH, &password, json!({"endDateTime": "2020-01-01T00:00:00Z"})).await;
+    assert_eq!(sign_in().await, "7000222");
+    done(azure, Method::DELETE, &password, Value::Null).await;
+    assert_eq!(sign_in().await, "7000215");
+    done(azure, Method::DELETE, &application, Value::Null).await;
+    assert_eq!(sign_in().await, "700016");
+
+    let inspected = done(azure, Method::GET, "/inspect", Value::Null).await;
+    assert_eq!(inspected["refused"].as_array().unwrap().len(), 4, "made up ones are not Azure's: {inspected}");
+    let journal = done(azure, Method::GET, "/journal", Value::Null).await;
+    assert!(journal.as_array().unwrap().iter().any(|entry| entry["fault"] == "answer 503"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_told() {
+    let azure = Azure::start(Options { scale: 0.0, ..Options::default() }).await.unwrap();
+    for (method, path, body, told) in [
+        (Method::GET, "/nonsense", Value::Null, "the administrator has no GET /nonsense"),
+        (Method::PATCH, "/tenants/contoso", Value::Null, "\"contoso\" is no ID"),
+        (Method::DELETE, "/faults/7", Value::Null, "there is no rule 7 to lift"),
+        (Method::POST, "/faults", json!({"servise": 1}), "could not read what was sent to the administrator"),
+    ] {
+        let (status, answer) = ask(&azure, method, path, &body).await;
+        assert!(status >= 400 && answer["error"].as_str().unwrap().starts_with(told), "{answer}");
+    }
+    azure.faults().add(Rule::at("admin", "*", "**").hang());
+    let (status, _) = ask(&azure, Method::GET, "/inspect", &Value::Null).await;
+    assert_eq!(status, 200, "the administrator is above the weather");
+}

@@ -1,0 +1,22 @@
+//! What Azure's stand-in promises: each rule of it, with the paragraph of AZURE.md that it stands for.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy allows these in test functions, but not in what those share"
+)]
+#![expect(clippy::print_stdout, reason = "figures, for whoever asks with --nocapture")]
+
+mod administrator;
+mod client;
+mod deltas;
+mod doors;
+mod faults;
+mod figures;
+mod ledger;
+mod lists;
+mod passwords;
+mod places;
+mod replicas;
+mod sign_in;

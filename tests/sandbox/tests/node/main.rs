@@ -1,0 +1,40 @@
+//! Nodes on a real control plane: what the API shows of their pods, and what the pods hold and testify.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy allows these in test functions, but not in what those share"
+)]
+#![expect(clippy::print_stdout, reason = "figures, for whoever asks with --nocapture")]
+
+mod crowd;
+mod door;
+mod endpoint;
+mod holding;
+mod life;
+mod restore;
+mod town;
+
+use crate::town::Town;
+
+/// On one plane, since a plane of its own for each would be most of the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_live_and_hold_as_on_a_real_node() {
+    let town = Town::new().await;
+    tokio::join!(
+        life::a_deployment_is_rolled_out_and_kubectl_shows_it(&town),
+        life::a_stateful_set_gives_names_to_others(&town),
+        life::a_deleted_pod_signs_in_until_it_ends(&town),
+        life::a_stubborn_pod_is_killed_after_its_grace_period(&town),
+        life::a_job_completes(&town),
+        life::init_containers_come_first_and_a_pod_may_never_be_ready(&town),
+        holding::variables_stay_until_a_restart_and_files_follow(&town),
+        holding::a_missing_key_keeps_a_container_from_being_created(&town),
+        holding::a_missing_secret_keeps_a_volume_from_being_mounted(&town),
+        holding::a_node_that_lags_gives_a_new_pod_the_old_value(&town),
+        door::a_projected_token_is_the_clusters_own(&town),
+        door::a_refusal_is_recorded_with_its_code(&town),
+        door::real_host_names_are_reached_through_a_proxy(&town),
+    );
+    town.close().await;
+}
