@@ -4,7 +4,7 @@
 //! Kubernetes, and nothing of who asks.
 //!
 //! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `applications`, `log`, `tenants`,
-//! `directory` (pure); `call`, `clouds`, `tokens`; `token`, `graph` (the services); `server`; `administrator`.
+//! `directory` (pure); `call`, `clouds`, `tokens`; `token`, `graph`, `vault` (the services); `server`; `administrator`.
 
 mod administrator;
 mod applications;
@@ -21,6 +21,7 @@ mod server;
 mod tenants;
 mod token;
 mod tokens;
+mod vault;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub use self::replicas::Lag;
 use self::server::Room;
 pub use self::tenants::Weather;
 use self::tokens::Tokens;
+use self::vault::Vaults;
+pub use self::vault::{Access, Action, Grant, Network, Role, SecretChange, SecretEdit, SecretWhat, VaultSettings};
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::listen::Door;
@@ -126,6 +129,7 @@ impl Azure {
         let room = Room {
             directory: Directory::new(options.replicas, weather, options.seed),
             tokens: Tokens::new()?,
+            vaults: Vaults::new(options.scale, options.seed, endpoints.authority.clone(), endpoints.vault.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
             acceptor,

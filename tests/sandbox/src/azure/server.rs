@@ -21,6 +21,7 @@ use super::call::{Answer, Call};
 use super::clouds::{self, FREE_VAULTS, Service};
 use super::directory::Directory;
 use super::tokens::Tokens;
+use super::vault::{self, Vaults};
 use super::{Inside, graph, made_up, token};
 use crate::answers::{self, Body, Cut};
 use crate::faults::Faults;
@@ -36,6 +37,7 @@ const LONGEST_HEAD: usize = 8 * 1024;
 pub(super) struct Room {
     pub(super) directory: Directory,
     pub(super) tokens: Tokens,
+    pub(super) vaults: Vaults,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
     pub(super) acceptor: TlsAcceptor,
@@ -138,7 +140,7 @@ impl Room {
         match service {
             Service::Token => token::Endpoint { directory, tokens, free: &self.free }.answer(call, now),
             Service::Graph => graph::Endpoint { directory, tokens, free: &self.free[0] }.answer(call, now),
-            Service::Vault => super::call::empty(hyper::StatusCode::NOT_IMPLEMENTED),
+            Service::Vault => vault::Endpoint { vaults: &self.vaults, tokens }.answer(call, now),
         }
     }
 }
@@ -147,7 +149,7 @@ fn verb(service: Service, call: &Call) -> &'static str {
     match service {
         Service::Token => token::verb(&call.method, &call.path),
         Service::Graph => graph::verb(&call.method, &call.path),
-        Service::Vault => "unknown",
+        Service::Vault => vault::verb(&call.method, &call.path),
     }
 }
 

@@ -23,7 +23,7 @@ use super::{NewApplication, Seeded};
 use crate::answers::{self, Cut};
 use crate::azure::applications::{NewPassword, Password};
 use crate::azure::replicas::Lag;
-use crate::azure::{Azure, Inside, call};
+use crate::azure::{Azure, Inside, call, vault};
 use crate::faults::{Action, Added, Rule};
 use crate::journal;
 use crate::weather::Answered;
@@ -151,6 +151,7 @@ fn act(azure: &Azure, method: &str, segments: &[&str], body: &Bytes) -> anyhow::
             let application = azure.application(id(tenant)?, id(client_id)?)?;
             return to_application(azure, &application, method, rest, body);
         }
+        (_, ["vaults", rest @ ..]) => return vault::administer(azure, method, rest, body),
         ("POST", ["faults"]) => json!({"id": azure.add_rule(rule(read(body)?))}),
         ("DELETE", ["faults", number]) => {
             azure.lift_rule(number.parse().with_context(|| format!("{number:?} is no number of a rule"))?)?;
