@@ -13,7 +13,7 @@
 //! - `verbs`, `proxy`: journal and weather for the API server.
 //! - `operator`: the product, as a process.
 //! - `witness`, `node`: what pods have seen; nodes whose pods really sign in.
-//! - `azure`: Graph and the token endpoint, with replicas that lag. It knows no Kubernetes.
+//! - `azure`: Graph and the token endpoint, with replicas that lag, and Key Vault. It knows no Kubernetes.
 //! - `ledger`: what must be true in the end, of Azure's log and what pods have seen.
 //!
 //! A scenario begins with [`Plane::start`], puts a [`Proxy`] in front of it, and runs an [`Operator`] under a

@@ -18,6 +18,7 @@ use super::directory::State;
 use super::log::{Actor, RefusedSignIn, What};
 use super::quotas::Limits;
 use super::tenants::{Tenant, Weather};
+use super::vault::SecretWhat;
 use crate::ledger::Ledger;
 use crate::witness::Witnesses;
 
@@ -199,7 +200,8 @@ impl Azure {
         Ok(known.map(|application| application.passwords.clone()).unwrap_or_default())
     }
 
-    /// The ledger of a tenant, with what these pods have seen. Calls are those of all tenants.
+    /// The ledger of a tenant, with what these pods have seen and what was stored in its vaults. Calls are those of all
+    /// tenants.
     pub fn ledger(&self, tenant: Uuid, witnesses: &Witnesses) -> anyhow::Result<Ledger> {
         let mut calls = BTreeMap::new();
         for entry in self.0.room.journal.entries() {
@@ -211,7 +213,12 @@ impl Azure {
             let domains = tenant.domains.iter().map(|domain| domain.to_ascii_lowercase());
             (tenant.log.clone(), domains.chain([tenant.id.to_string()]).collect())
         })?;
-        Ok(witnesses.read(|seen| Ledger::new(&log, refused, calls, &names, seen, Timestamp::now())))
+        let ledger = witnesses.read(|seen| Ledger::new(&log, refused, calls, &names, seen, Timestamp::now()));
+        let stored = self.secret_changes(tenant).into_iter().filter_map(|change| match change.what {
+            SecretWhat::Stored { fingerprint, .. } => Some((fingerprint, change.time)),
+            _ => None,
+        });
+        Ok(stored.fold(ledger, |ledger, (fingerprint, since)| ledger.published(fingerprint, since)))
     }
 
     /// Every sign-in that was refused, and why in truth.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use keywright_sandbox::Witnesses;
+use keywright_sandbox::azure::SecretEdit;
 use keywright_sandbox::ledger::Offence;
 use keywright_sandbox::witness::Fingerprint;
 use serde_json::json;
@@ -33,4 +34,18 @@ async fn what_was_done_through_graph_is_accounted_for() {
     let inspected = place.azure.inspect().to_string();
     assert!(inspected.contains(added["keyId"].as_str().unwrap()));
     assert!(ledger().leaks([("inspect", inspected)]).is_empty(), "to look at everything tells no secret");
+}
+
+#[tokio::test]
+async fn what_is_stored_in_a_vault_is_published() {
+    let place = at_once().await;
+    let ledger = || place.azure.ledger(place.tenant, &Witnesses::default()).unwrap();
+    let added = place.add("new").await;
+    ledger().expect(&[Offence::Orphan]).unwrap();
+    place.azure.seed_vault(place.tenant, "kv-ledger").unwrap();
+    place.azure.put_secret("kv-ledger", "other", "something else", SecretEdit::default()).unwrap();
+    ledger().expect(&[Offence::Orphan]).unwrap();
+    let value = added["secretText"].as_str().unwrap();
+    place.azure.put_secret("kv-ledger", "payments", value, SecretEdit::default()).unwrap();
+    ledger().assert_clean().unwrap();
 }
