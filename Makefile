@@ -13,7 +13,7 @@ GO := $(shell sed -n 's/^go //p' tools/go.mod)
 
 .PHONY: help
 help: ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: toolchains ## Show what Keywright does, on a Kubernetes of its own; ARGS=--once ends by itself
@@ -25,6 +25,11 @@ test: toolchains ## Prove that it works: unit tests, the sandbox's own, and scen
 	$(CARGO) build --quiet --locked --workspace
 	$(TARGET)/debug/keywright-sandbox build
 	$(CARGO) test --locked --workspace $(ARGS)
+
+.PHONY: conformance
+conformance: toolchains ## Hold the simulator of Azure to Microsoft's own Python clients; needs Python 3.11
+	$(CARGO) build --quiet --locked --package keywright-sandbox
+	tests/conformance/run $(ARGS)
 
 .PHONY: check
 check: toolchains ## Format, lints, docs without warnings, generated files current
