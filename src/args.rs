@@ -77,7 +77,7 @@ impl Run {
     async fn dispatch(self) -> anyhow::Result<()> {
         // Taken apart completely, so that a flag which nobody reads does not compile.
         let Self { namespaces, admin_address, log_format, log, instance, ambient_client_id } = self;
-        let scope = Scope::of(namespaces);
+        let scope = Scope::of(&namespaces);
         let ambient_client_id = ambient_client_id.map(crate::api::ClientId);
         cli::run::run(cli::run::Settings { scope, admin_address, log_format, log, instance, ambient_client_id })
             .await?;

@@ -119,6 +119,9 @@ macro_rules! secret_type {
 
 pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
     concat!(
+        // Whoever takes over or adds to a Secret that exists must be able to name its type.
+        "(has(self.spec.publish) && has(self.spec.publish.secret) && has(self.spec.publish.secret.creationPolicy) && ",
+        "self.spec.publish.secret.creationPolicy != 'Owner') || ",
         published_secret!("self.spec"),
         " == '-' || ",
         published_secret!("self.spec"),

@@ -6,7 +6,7 @@ use crate::api::{EntraAppCredentialSpec, Reason, rotation::DeletionPolicy};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 10] = [
+const NOT_YET: [(&str, Asked); 11] = [
     ("clientSecret", |spec| spec.client_secret.is_some()),
     ("certificate", |spec| spec.certificate.is_some()),
     ("federated", |spec| spec.federated.is_some()),
@@ -16,6 +16,7 @@ const NOT_YET: [(&str, Asked); 10] = [
     ("consumers", |spec| spec.consumers.is_some()),
     ("retirement", |spec| spec.retirement.is_some()),
     ("adopt", |spec| spec.adopt.is_some()),
+    ("suspend", |spec| spec.suspend),
     ("deletionPolicy", |spec| spec.deletion_policy == Some(DeletionPolicy::Revoke)),
 ];
 

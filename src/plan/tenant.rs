@@ -55,8 +55,9 @@ fn default_too_long(spec: &EntraTenantSpec) -> Option<Refusal> {
 
 /// Until the operator signs in, whether it could is not known.
 fn not_tried() -> Vec<Says> {
-    let message = "Grants, defaults and limits are in force, but this version of Keywright does not sign in to Microsoft \
-                   Entra yet (spec.identity), so whether it could is not known.";
+    let message = "Grants, defaults and limits.maxValidity are in force. This version of Keywright does not sign in to Microsoft \
+                   Entra yet (spec.identity), so whether it could is not known; and as nothing is rotated yet, the other \
+                   limits and spec.suspend have nothing to hold back.";
     [(READY, Status::Unknown), (STALLED, Status::False)]
         .map(|(type_, status)| Says { type_, status, reason: Reason::NotSupportedYet, message: message.to_owned() })
         .into()

@@ -130,6 +130,7 @@ def azure() -> Iterator[Azure]:
                 yield azure
             finally:
                 simulator.terminate()
+                simulator.wait(PATIENCE)
 
 
 def first_line(simulator: subprocess.Popen[str]) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def calm(tenant: Tenant) -> Tenant:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], Any]], Any]:
-    """Asks until the answer is yes, and answers it: what replicas have yet to learn announces itself by nothing else."""
+    """Asks until the answer is yes, and tells it: what replicas have yet to learn announces itself by nothing else."""
 
     def ask(question: Callable[[], Any]) -> Any:
         end = time.monotonic() + PATIENCE

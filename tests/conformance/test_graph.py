@@ -23,8 +23,8 @@ class Graph:
 
     def __init__(self, application, base=GRAPH, retries=0, **options):
         password = application.password()
-        self.credential = ClientSecretCredential(application.tenant.id, application.client_id, password.value, **options)
-        bearer = BearerTokenCredentialPolicy(self.credential, f"{base}/.default")
+        credential = ClientSecretCredential(application.tenant.id, application.client_id, password.value, **options)
+        bearer = BearerTokenCredentialPolicy(credential, f"{base}/.default")
         self.base = f"{base}/v1.0"
         self.client = PipelineClient(base, policies=[RetryPolicy(retry_total=retries), bearer])
 
@@ -226,9 +226,9 @@ def test_only_owners_write(graph, payments):
 
 def test_what_is_not_there_is_not_found(graph, payments):
     payments.administer("DELETE")
-    for path in (f"/applications/{uuid4()}", f"/applications(appId='{uuid4()}')", f"/applications/{payments.object_id}"):
-        with pytest.raises(HttpResponseError, match="does not exist or one of its queried reference-property") as refused:
-            graph.get(path)
+    for name in (f"/{uuid4()}", f"(appId='{uuid4()}')", f"/{payments.object_id}"):
+        with pytest.raises(HttpResponseError, match="does not exist or one of its queried reference") as refused:
+            graph.get(f"/applications{name}")
         assert refusal(refused) == (404, "Request_ResourceNotFound")
     with pytest.raises(HttpResponseError) as refused:
         graph.add_password(payments)

@@ -1,12 +1,22 @@
-"""Secrets in a vault, by azure-keyvault-secrets: the challenge, versions, the way of deleted ones, and who may (AZURE 6)."""
+"""Secrets in a vault, by azure-keyvault-secrets: the challenge, versions, deleted ones, and who may (AZURE 6)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.identity import ClientSecretCredential
+from azure.core import PipelineClient
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
+from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+from azure.core.rest import HttpRequest
+from azure.identity import AzureAuthorityHosts, ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
+
+GRAPH = "https://graph.microsoft.com/.default"
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,8 @@ class Vault:
         self.tenant.azure.administer("PATCH", f"/vaults/{self.name}", change)
 
     def grant(self, application, **grant):
-        self.tenant.azure.administer("POST", f"/vaults/{self.name}/grants", {"principal": application.principal, **grant})
+        wanted = {"principal": application.principal, **grant}
+        self.tenant.azure.administer("POST", f"/vaults/{self.name}/grants", wanted)
 
     def asked(self, verb):
         """How the requests of a kind were answered, one after the other."""
@@ -33,13 +44,14 @@ class Vault:
 
 def client(vault, application, **options):
     secret = application.password().value
-    return SecretClient(vault.url, ClientSecretCredential(application.tenant.id, application.client_id, secret), **options)
+    credential = ClientSecretCredential(application.tenant.id, application.client_id, secret)
+    return SecretClient(vault.url, credential, **options)
 
 
 def refusal(refused):
     """Status, code and inner code, as clients see them."""
     error = refused.value.error
-    return refused.value.status_code, error.code, error.innererror and error.innererror["code"]
+    return refused.value.status_code, error.code, (error.innererror or {}).get("code")
 
 
 @pytest.fixture
@@ -84,7 +96,8 @@ def test_versions_are_kept_and_disabled_one_by_one(secrets):
     listed = {known.version for known in secrets.list_properties_of_secret_versions("payments", max_page_size=1)}
     assert listed == {old.properties.version, new.properties.version}
     assert secrets.get_secret("payments", old.properties.version).value == "old"
-    edited = secrets.update_secret_properties("payments", old.properties.version, enabled=False, tags={"retired": "yes"})
+    change = {"enabled": False, "tags": {"retired": "yes"}}
+    edited = secrets.update_secret_properties("payments", old.properties.version, **change)
     assert (edited.enabled, edited.tags) == (False, {"retired": "yes"})
     with pytest.raises(HttpResponseError, match="Operation get is not allowed on a disabled secret.") as refused:
         secrets.get_secret("payments", old.properties.version)
@@ -199,16 +212,36 @@ def test_what_is_forbidden_has_its_inner_code(vault, settings, inner):
 def test_a_wrong_secret_fails_at_sign_in(vault):
     payments = vault.tenant.application()
     credential = ClientSecretCredential(vault.tenant.id, payments.client_id, "wrong")
-    with SecretClient(vault.url, credential) as secrets, pytest.raises(ClientAuthenticationError, match="AADSTS7000215"):
-        secrets.get_secret("payments")
+    with SecretClient(vault.url, credential) as secrets:
+        with pytest.raises(ClientAuthenticationError, match="AADSTS7000215"):
+            secrets.get_secret("payments")
 
 
-def test_another_tenants_token_is_of_no_use(vault):
-    """The client follows the challenge into a tenant that does not know the application, unless it may not."""
+def test_the_challenge_leads_into_the_tenant_of_the_vault(vault):
+    """A client of another tenant does not follow unless it may, and is not known there."""
     stranger = vault.tenant.azure.new_tenant().application()
-    with client(vault, stranger) as secrets, pytest.raises(ClientAuthenticationError) as refused:
-        secrets.get_secret("payments")
-    assert stranger.tenant.id in refused.value.message or vault.tenant.id in refused.value.message
+    secret = stranger.password().value
+    for allowed, said in ([], "not configured to acquire tokens for tenant"), (["*"], "AADSTS700016"):
+        credential = ClientSecretCredential(
+            stranger.tenant.id, stranger.client_id, secret, additionally_allowed_tenants=allowed
+        )
+        with SecretClient(vault.url, credential) as secrets, pytest.raises(ClientAuthenticationError, match=said):
+            secrets.get_secret("payments")
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [("https://vault.azure.net/.default", "AKV10032: Invalid issuer"), (GRAPH, "AKV10022: Invalid audience")],
+)
+def test_a_token_of_another_tenant_or_for_another_resource_is_challenged(vault, scope, said):
+    stranger = vault.tenant.azure.new_tenant().application()
+    credential = ClientSecretCredential(stranger.tenant.id, stranger.client_id, stranger.password().value)
+    pipeline = PipelineClient(vault.url, policies=[BearerTokenCredentialPolicy(credential, scope)])
+    answer = pipeline.send_request(HttpRequest("GET", f"{vault.url}/secrets/payments?api-version=7.6"))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (401, "Unauthorized")
+    assert error["message"].startswith(said)
+    assert f'authorization="https://login.microsoftonline.com/{vault.tenant.id}"' in answer.headers["www-authenticate"]
 
 
 def test_what_does_not_fit_is_refused(secrets):
@@ -240,11 +273,28 @@ def test_versions_of_the_interface_are_accepted(vault, version):
         assert secrets.set_secret("payments", version).value == secrets.get_secret("payments").value == version
 
 
-def test_a_custom_cloud_has_the_same_vaults(azure, vault):
-    """Through the free endpoint, whose host is not one of Key Vault's, so that the client is told not to mind."""
+@pytest.mark.parametrize(
+    ("host", "suffix"),
+    [(AzureAuthorityHosts.AZURE_GOVERNMENT, "usgovcloudapi.net"), (AzureAuthorityHosts.AZURE_CHINA, "azure.cn")],
+)
+def test_national_clouds_have_their_own_vaults(vault, host, suffix):
+    """AZURE 6, national clouds: host name, and the resource that the challenge names."""
+    payments = vault.tenant.application()
+    vault.grant(payments, role="SecretsOfficer")
+    secret, url = payments.password().value, f"https://{vault.name}.vault.{suffix}"
+    credential = ClientSecretCredential(vault.tenant.id, payments.client_id, secret, authority=host)
+    with SecretClient(url, credential) as secrets:
+        assert secrets.set_secret("payments", "value").id.startswith(f"{url}/secrets/payments/")
+
+
+def test_a_custom_cloud_takes_the_client_as_far_as_ids_are_read(azure, vault):
+    """At the free endpoint a vault is a path. The client follows the challenge, if it is told not to mind the host, and
+    is served; but it reads IDs as if vaults were hosts, so beyond that there is only the proxy for it."""
     payments = vault.tenant.application()
     vault.grant(payments, role="SecretsOfficer")
     options = {"authority": azure.authority, "disable_instance_discovery": True}
     credential = ClientSecretCredential(vault.tenant.id, payments.client_id, payments.password().value, **options)
     with SecretClient(f"{azure.vault}/{vault.name}", credential, verify_challenge_resource=False) as secrets:
-        assert secrets.set_secret("payments", "value").value == "value"
+        with pytest.raises(ValueError, match="is not a valid ID"):
+            secrets.set_secret("payments", "value")
+    assert vault.asked("setSecret") == [401, 200]

@@ -153,12 +153,14 @@ pub async fn nothing_is_written_when_nothing_has_changed(town: Town) -> Result<(
     place.tenant_told("NotSupportedYet").await?;
     let tenant = format!("entratenants/{}", place.name);
     let written = || (place.writes("entraappcredentials/payments-api"), place.writes(&tenant));
+    place.settled("settled").await?;
     let before = written();
 
     // Everything is looked at again, for four reasons, and says the same.
     change(&place.resources(), "payments-api", &json!({"metadata": {"annotations": {"touched": "yes"}}})).await?;
     change(&place.tenants(), &place.name, &json!({"metadata": {"annotations": {"touched": "yes"}}})).await?;
     change(&place.namespaces(), &place.name, &json!({"metadata": {"labels": {"touched": "yes"}}})).await?;
+    place.settled("touched").await?;
     operator.kill().await.map_err(chain)?;
     let _operator = place.operator().await?;
 

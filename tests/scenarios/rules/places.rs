@@ -142,6 +142,13 @@ pub(super) fn about_changes() -> Vec<Rule> {
             merged(typed("contoso.com/entra"), &publishing(json!({"name": "payments-api-2"}))),
         )
         .after(json!({})),
+        credential(
+            "a Secret's type is not changed, but that of one to be taken over can be named",
+            typed("kubernetes.io/basic-auth"),
+            "template.type cannot change",
+            merged(typed("kubernetes.io/basic-auth"), &publishing(json!({"creationPolicy": "Adopt"}))),
+        )
+        .after(json!({})),
         tenant(
             "a tenant's ID is not changed",
             spec(json!({"tenantId": OTHER})),
