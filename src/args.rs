@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
+    api::ClientId,
     cli::{self, operator::Scope},
     runtime::telemetry::LogFormat,
 };
@@ -48,8 +49,8 @@ struct Run {
     instance: String,
 
     /// The application that the surroundings sign in as, as the workload identity webhook sets it
-    #[arg(long, env = "AZURE_CLIENT_ID", hide = true)]
-    ambient_client_id: Option<uuid::Uuid>,
+    #[arg(long, env = "AZURE_CLIENT_ID", hide = true, default_value = "", value_parser = client_id)]
+    ambient_client_id: Ambient,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -61,6 +62,15 @@ struct Crds {
     /// Write nothing; fail if the files in --dir are not current
     #[arg(long, requires = "dir")]
     check: bool,
+}
+
+/// A client ID, if the surroundings say one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ambient(Option<ClientId>);
+
+/// A variable that is set to nothing says nothing.
+fn client_id(text: &str) -> Result<Ambient, uuid::Error> {
+    if text.is_empty() { Ok(Ambient(None)) } else { Ok(Ambient(Some(ClientId(text.parse()?)))) }
 }
 
 impl Args {
@@ -78,7 +88,7 @@ impl Run {
         // Taken apart completely, so that a flag which nobody reads does not compile.
         let Self { namespaces, admin_address, log_format, log, instance, ambient_client_id } = self;
         let scope = Scope::of(&namespaces);
-        let ambient_client_id = ambient_client_id.map(crate::api::ClientId);
+        let ambient_client_id = ambient_client_id.0;
         cli::run::run(cli::run::Settings { scope, admin_address, log_format, log, instance, ambient_client_id })
             .await?;
         Ok(())
@@ -94,5 +104,24 @@ impl Crds {
             Self { dir: None, .. } => print!("{}", cli::crds::stream()?),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_that_is_empty_is_none() {
+        assert_eq!(client_id(""), Ok(Ambient(None)));
+        assert!(client_id("8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f").is_ok_and(|ambient| ambient.0.is_some()));
+        assert!(client_id("payments-api").is_err());
+    }
+
+    #[test]
+    fn a_namespace_that_is_empty_is_none() {
+        let scope = |names: &[&str]| Scope::of(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert_eq!(scope(&[""]), Scope::All);
+        assert_eq!(scope(&["b", " a", "b"]), Scope::Namespaces(vec!["a".into(), "b".into()]));
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Period, rules,
-    values::{EntryName, ObjectName, SecretKey},
+    values::{HolderName, ObjectName, SecretKey},
 };
 
 /// Who uses the credential.
@@ -86,8 +86,8 @@ pub struct SyncedSecret {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[x_kube(validation = rules::AFTER_NEEDS_A_PERIOD)]
 pub struct ExternalHolder {
-    /// The name by which status, events and the confirming annotation speak of it.
-    pub name: EntryName,
+    /// The name by which status, events and the confirming annotation speak of it, at most 53 characters.
+    pub name: HolderName,
 
     /// How it confirms: `Manual` by the annotation `keywright.dev/confirmed.<name>: <keyId>` on this resource,
     /// `After` by a time that passes, `SignInReport` by Entra's report of which credential was last used.

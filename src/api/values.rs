@@ -107,6 +107,13 @@ text!(
     "The name by which an entry of a list is known."
 );
 text!(
+    HolderName,
+    53,
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    "must be a name of lower-case letters, digits and '-', for example braintrust-sso",
+    "The name of a holder outside the cluster. It confirms by the annotation `keywright.dev/confirmed.<name>`, which leaves room for 53 characters."
+);
+text!(
     SecretKey,
     253,
     r"^[-._a-zA-Z0-9]+$",

@@ -104,6 +104,18 @@ pub(super) fn about_people() -> Vec<Rule> {
             holder(json!({"name": "sso", "confirm": "Manual"})),
         ),
         credential(
+            "a holder's name fits into the annotation by which it confirms",
+            holder(json!({"name": "a".repeat(54), "confirm": "Manual"})),
+            "may not be more than 53",
+            holder(json!({"name": "a".repeat(53), "confirm": "Manual"})),
+        ),
+        credential(
+            "a holder has a plain name",
+            holder(json!({"name": "Braintrust SSO", "confirm": "Manual"})),
+            "must be a name of lower-case letters, digits and '-', for example braintrust-sso",
+            holder(json!({"name": "braintrust-sso", "confirm": "Manual"})),
+        ),
+        credential(
             "where only outsiders sign in, somebody confirms before foreign credentials go",
             merged(federated(json!([outside("github", "s")])), &retiring),
             "with external identities only needs a holder in spec.consumers.external that confirms",
