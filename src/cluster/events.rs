@@ -1,6 +1,8 @@
 //! Events: for people who look at a resource with `kubectl describe`. Best effort: an Event that cannot be written
 //! fails nothing.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use jiff::Timestamp;
 use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::MicroTime};
 use kube::{
@@ -37,7 +39,7 @@ impl Reporter {
         let namespace = about.namespace().unwrap_or_else(|| "default".to_owned());
         let event = Event {
             metadata: ObjectMeta {
-                generate_name: Some(format!("{}-", about.name_any())),
+                name: Some(name_of(about, reason, note)),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
@@ -53,7 +55,20 @@ impl Reporter {
         };
         let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let doing = || format!("write an Event about {} {namespace}/{}", K::kind(&()), about.name_any());
-        within(doing, events.create(&PostParams::default(), &event)).await?;
-        Ok(())
+        match within(doing, events.create(&PostParams::default(), &event)).await {
+            Err(Error::Refused { source: error, .. }) if is_there(&error) => Ok(()),
+            written => written.map(drop),
+        }
     }
+}
+
+/// The same news about the same object has the same name, so that it is told once, whoever was killed in between.
+fn name_of<K: Resource<DynamicType = ()>>(about: &K, reason: &str, note: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (about.uid(), about.meta().generation, reason, note).hash(&mut hasher);
+    format!("{}.{:016x}", about.name_any(), hasher.finish())
+}
+
+fn is_there(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_already_exists())
 }

@@ -1,4 +1,4 @@
-//! Saying what was decided: status first, then at most one Event. What says the same as before is not written.
+//! Saying what was decided: at most one Event, then the status. What says the same as before is not written.
 
 use std::time::Duration;
 
@@ -39,12 +39,12 @@ impl Speaker {
         if before == Some(&report.status) {
             return Ok(Action::await_change());
         }
-        if status::replace(&self.client, object, &report.status).await? == Written::Stale {
-            return Ok(Action::requeue(OVERDUE));
-        }
-        // Not before: an Event about a status that did not make it would be told again with the next one.
+        // First, since a status that is there already is what tells the next look that all was said.
         if let Some(news) = report.event {
             self.announce(object, news.reason, &news.note).await;
+        }
+        if status::replace(&self.client, object, &report.status).await? == Written::Stale {
+            return Ok(Action::requeue(OVERDUE));
         }
         Ok(Action::await_change())
     }

@@ -42,16 +42,12 @@ pub async fn every_fault_of_the_api_server_ends_the_same(town: Town) -> Result<(
 pub async fn a_crash_around_every_write_ends_the_same(town: Town) -> Result<(), Failed> {
     let place = town.place("crashes").await?;
     place.tenant(&json!({})).await?;
-    place.resource("payments-api", &json!({})).await?;
     let events = "/apis/events.k8s.io/v1/namespaces/*/events";
     for (verb, path, after) in
         [("update", STATUS, false), ("update", STATUS, true), ("create", events, false), ("create", events, true)]
     {
-        let object = place.resources();
-        let mut fresh = place.read("payments-api").await?;
-        fresh.data["status"] = json!({});
-        object.replace_status("payments-api", &kube::api::PostParams::default(), &fresh).await?;
-
+        let name = format!("{verb}-{}", if after { "after" } else { "before" });
+        place.resource(&name, &json!({})).await?;
         let operator = place.starting_operator().await?;
         let point = Rule::at(KUBERNETES, verb, path).nth(1);
         let switch = operator.kill_switch();
@@ -62,7 +58,8 @@ pub async fn a_crash_around_every_write_ends_the_same(town: Town) -> Result<(), 
         added.lift();
 
         let again = place.operator().await?;
-        place.told("payments-api", "NotSupportedYet").await?;
+        place.told(&name, "NotSupportedYet").await?;
+        same(&format!("Events about {name}"), place.events(&name).await?.len(), 1)?;
         again.kill().await.map_err(chain)?;
     }
     Ok(())
