@@ -1,0 +1,377 @@
+//! The record of a credential: opened before anything is minted, so that whatever a crash, a lost answer or a second
+//! operator leaves behind can be told apart by evidence. Here it is read from, and printed to, the labels and
+//! annotations of its Secret; the value is only ever in the Secret's data.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Nonce, Owner, Sequence, TargetId};
+use crate::api::{ClientId, KeyId, TenantId, grant::CredentialKind};
+
+/// The type of Secret that a record is.
+pub const RECORD_TYPE: &str = "keywright.dev/record";
+/// The label of records and of what is published: whose it is.
+pub const OWNER: &str = "keywright.dev/owner";
+/// The finalizer that keeps the record of a mint in flight from going with its namespace.
+pub const FINALIZER: &str = "keywright.dev/mint-in-flight";
+/// Marks that say how far a record is beyond [`Stage`] are hints; a missing one means that the step is proven again.
+const RESOURCE: &str = "keywright.dev/resource";
+const TENANT: &str = "keywright.dev/tenant-id";
+const CLIENT: &str = "keywright.dev/client-id";
+const KIND: &str = "keywright.dev/kind";
+const SEQUENCE: &str = "keywright.dev/sequence";
+const ATTEMPTS: &str = "keywright.dev/attempts";
+const KEY_ID: &str = "keywright.dev/key-id";
+const ISSUED_AT: &str = "keywright.dev/issued-at";
+const EXPIRES_AT: &str = "keywright.dev/expires-at";
+const REPLACES: &str = "keywright.dev/replaces";
+const STAGE: &str = "keywright.dev/stage";
+const PUBLISHED_TO: &str = "keywright.dev/published-to";
+const VERIFIED_AT: &str = "keywright.dev/verified-at";
+const PUBLISHED_AT: &str = "keywright.dev/published-at";
+const PROVEN_AT: &str = "keywright.dev/proven-at";
+const ABANDONED_AT: &str = "keywright.dev/abandoned-at";
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The UID of its Secret.
+    pub uid: String,
+    /// The `resourceVersion` that was read: what a compare-and-swap compares.
+    pub version: String,
+    /// When its Secret was created.
+    pub created_at: Timestamp,
+    /// Whether the finalizer stands on it.
+    pub finalized: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The name of the resource: the owner cannot be guessed back.
+    pub resource: String,
+    /// The tenant of the application.
+    pub tenant: TenantId,
+    /// The application.
+    pub client_id: ClientId,
+    /// What kind of credential.
+    pub kind: CredentialKind,
+    /// Its number.
+    pub sequence: Sequence,
+    /// Who has tried to mint it, the last at the end: only the last may keep what it brings.
+    pub attempts: Vec<Attempt>,
+    /// The credential in whose place it comes.
+    pub replaces: Option<KeyId>,
+    /// The credential, as soon as its value is in the record.
+    pub kept: Option<Kept>,
+    /// Whether it was ever to be published, or is never to be.
+    pub stage: Stage,
+    /// Everything it was ever published to.
+    pub published_to: Vec<TargetId>,
+    /// When it was proven by sign-ins.
+    pub verified_at: Option<Timestamp>,
+    /// When every target had it.
+    pub published_at: Option<Timestamp>,
+    /// When every holder had it.
+    pub proven_at: Option<Timestamp>,
+    /// When it was given up.
+    pub abandoned_at: Option<Timestamp>,
+}
+
+/// One attempt to mint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What tells it from others.
+    pub nonce: Nonce,
+    /// Which process made it.
+    pub holder: String,
+    /// When, by the API server's clock.
+    pub at: Timestamp,
+}
+
+/// A credential whose value is in the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its key ID.
+    pub key_id: KeyId,
+    /// When it was minted.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Publishing and abandoning exclude each other, and both are set by compare-and-swap before the first target is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Neither.
+    Unpublished,
+    /// It counts as published from here on, whatever happens to the spec.
+    Publishing,
+    /// It will never be published.
+    Abandoned,
+}
+
+impl Stage {
+    const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Unpublished => None,
+            Self::Publishing => Some("publishing"),
+            Self::Abandoned => Some("abandoned"),
+        }
+    }
+}
+
+/// Why a Secret of our type is no record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotARecord {
+    /// Something that every record has is missing.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// Something cannot be read.
+    #[error("{0} cannot be read")]
+    Unreadable(&'static str),
+    /// The name is not the one that owner and number make.
+    #[error("its name should be {0}")]
+    Misnamed(String),
+}
+
+type Texts = BTreeMap<String, String>;
+
+impl Entry {
+    /// The name of the Secret.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name_of(&self.owner, self.sequence)
+    }
+
+    /// The attempt that may keep what it mints.
+    #[must_use]
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// Whether this is one of its nonces.
+    #[must_use]
+    pub fn knows(&self, nonce: &Nonce) -> bool {
+        self.attempts.iter().any(|attempt| attempt.nonce == *nonce)
+    }
+
+    /// Whether nothing has been kept in it yet.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    /// Read what a Secret of our type says.
+    pub fn read(name: &str, labels: &Texts, annotations: &Texts) -> Result<Self, NotARecord> {
+        let entry = Self {
+            owner: required(labels, OWNER)?,
+            resource: required(annotations, RESOURCE)?,
+            tenant: TenantId(required(annotations, TENANT)?),
+            client_id: ClientId(required(annotations, CLIENT)?),
+            kind: kind(annotations)?,
+            sequence: Sequence(required(annotations, SEQUENCE)?),
+            attempts: json(annotations, ATTEMPTS)?,
+            replaces: optional(annotations, REPLACES)?.map(KeyId),
+            kept: kept(annotations)?,
+            stage: stage(annotations)?,
+            published_to: targets(annotations)?,
+            verified_at: optional(annotations, VERIFIED_AT)?,
+            published_at: optional(annotations, PUBLISHED_AT)?,
+            proven_at: optional(annotations, PROVEN_AT)?,
+            abandoned_at: optional(annotations, ABANDONED_AT)?,
+        };
+        if entry.attempts.is_empty() {
+            return Err(NotARecord::Missing(ATTEMPTS));
+        }
+        if entry.name() == name { Ok(entry) } else { Err(NotARecord::Misnamed(entry.name())) }
+    }
+
+    /// The labels that say it.
+    #[must_use]
+    pub fn labels(&self) -> Texts {
+        Texts::from([(OWNER.to_owned(), self.owner.to_string())])
+    }
+
+    /// The annotations that say it.
+    #[must_use]
+    pub fn annotations(&self) -> Texts {
+        let list = |items: &[TargetId]| {
+            serde_json::json!(items.iter().map(ToString::to_string).collect::<Vec<_>>()).to_string()
+        };
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let kept = self.kept.as_ref();
+        let said = [
+            (RESOURCE, Some(self.resource.clone())),
+            (TENANT, Some(self.tenant.to_string())),
+            (CLIENT, Some(self.client_id.to_string())),
+            (KIND, Some(format!("{:?}", self.kind))),
+            (SEQUENCE, Some(self.sequence.to_string())),
+            (ATTEMPTS, Some(serde_json::json!(self.attempts).to_string())),
+            (REPLACES, self.replaces.map(|key| key.to_string())),
+            (KEY_ID, kept.map(|kept| kept.key_id.to_string())),
+            (ISSUED_AT, time(kept.map(|kept| kept.issued_at))),
+            (EXPIRES_AT, time(kept.and_then(|kept| kept.expires_at))),
+            (STAGE, self.stage.as_str().map(str::to_owned)),
+            (PUBLISHED_TO, (!self.published_to.is_empty()).then(|| list(&self.published_to))),
+            (VERIFIED_AT, time(self.verified_at)),
+            (PUBLISHED_AT, time(self.published_at)),
+            (PROVEN_AT, time(self.proven_at)),
+            (ABANDONED_AT, time(self.abandoned_at)),
+        ];
+        said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
+    }
+}
+
+/// The name of the Secret of a record.
+#[must_use]
+pub fn name_of(owner: &Owner, sequence: Sequence) -> String {
+    format!("kw-{owner}-{sequence}")
+}
+
+fn optional<T: FromStr>(texts: &Texts, key: &'static str) -> Result<Option<T>, NotARecord> {
+    texts.get(key).map(|text| text.parse().map_err(|_| NotARecord::Unreadable(key))).transpose()
+}
+
+fn required<T: FromStr>(texts: &Texts, key: &'static str) -> Result<T, NotARecord> {
+    optional(texts, key)?.ok_or(NotARecord::Missing(key))
+}
+
+fn json<T: for<'de> Deserialize<'de>>(texts: &Texts, key: &'static str) -> Result<T, NotARecord> {
+    let text = texts.get(key).ok_or(NotARecord::Missing(key))?;
+    serde_json::from_str(text).map_err(|_| NotARecord::Unreadable(key))
+}
+
+fn kind(texts: &Texts) -> Result<CredentialKind, NotARecord> {
+    match required::<String>(texts, KIND)?.as_str() {
+        "ClientSecret" => Ok(CredentialKind::ClientSecret),
+        "Certificate" => Ok(CredentialKind::Certificate),
+        "Federated" => Ok(CredentialKind::Federated),
+        _ => Err(NotARecord::Unreadable(KIND)),
+    }
+}
+
+fn kept(texts: &Texts) -> Result<Option<Kept>, NotARecord> {
+    let Some(key_id) = optional(texts, KEY_ID)? else { return Ok(None) };
+    let (issued_at, expires_at) = (required(texts, ISSUED_AT)?, optional(texts, EXPIRES_AT)?);
+    Ok(Some(Kept { key_id: KeyId(key_id), issued_at, expires_at }))
+}
+
+fn stage(texts: &Texts) -> Result<Stage, NotARecord> {
+    let said = texts.get(STAGE).map(String::as_str);
+    [Stage::Unpublished, Stage::Publishing, Stage::Abandoned]
+        .into_iter()
+        .find(|stage| stage.as_str() == said)
+        .ok_or(NotARecord::Unreadable(STAGE))
+}
+
+fn targets(texts: &Texts) -> Result<Vec<TargetId>, NotARecord> {
+    if !texts.contains_key(PUBLISHED_TO) {
+        return Ok(vec![]);
+    }
+    let listed: Vec<String> = json(texts, PUBLISHED_TO)?;
+    listed.iter().map(|one| one.parse().map_err(|_| NotARecord::Unreadable(PUBLISHED_TO))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*, sample::select};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn times() -> impl Strategy<Value = Timestamp> {
+        (0_i64..4_000_000_000, 0_i32..1_000_000_000).prop_map(|(second, nano)| Timestamp::new(second, nano).unwrap())
+    }
+
+    fn ids() -> impl Strategy<Value = Uuid> {
+        any::<u128>().prop_map(Uuid::from_u128)
+    }
+
+    fn attempts() -> impl Strategy<Value = Attempt> {
+        (any::<[u8; 10]>(), ".{0,20}", times()).prop_map(|(chance, holder, at)| Attempt {
+            nonce: Nonce::of(chance),
+            holder,
+            at,
+        })
+    }
+
+    fn places() -> impl Strategy<Value = TargetId> {
+        prop_oneof![
+            "[a-z][a-z0-9-]{0,20}".prop_map(|name| TargetId::Secret(name.as_str().into())),
+            "[a-z][a-z0-9-]{0,20}".prop_map(|name| TargetId::Vault {
+                url: format!("https://{name}.vault.azure.net").as_str().into(),
+                name: name.as_str().into(),
+            }),
+        ]
+    }
+
+    prop_compose! {
+        fn entries()(
+            resource in "[a-z]{1,20}", (tenant, client, key) in (ids(), ids(), option::of(ids())), sequence in 1_u32..,
+            attempts in vec(attempts(), 1..4), (issued, expires) in (times(), option::of(times())),
+            stage in select(vec![Stage::Unpublished, Stage::Publishing, Stage::Abandoned]), published_to in vec(places(), 0..3),
+            replaces in option::of(ids()), marks in (option::of(times()), option::of(times()), option::of(times()), option::of(times())),
+            kind in select(vec![CredentialKind::ClientSecret, CredentialKind::Certificate, CredentialKind::Federated]),
+        ) -> Entry {
+            Entry {
+                owner: Owner::of("cluster", "namespace", &resource), resource, tenant: TenantId(tenant),
+                client_id: ClientId(client), kind, sequence: Sequence(sequence), attempts, stage, published_to,
+                kept: key.map(|key| Kept { key_id: KeyId(key), issued_at: issued, expires_at: expires }),
+                replaces: replaces.map(KeyId), verified_at: marks.0, published_at: marks.1, proven_at: marks.2, abandoned_at: marks.3,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_again(entry in entries()) {
+            prop_assert_eq!(Entry::read(&entry.name(), &entry.labels(), &entry.annotations()), Ok(entry));
+        }
+
+        #[test]
+        fn a_record_that_somebody_scribbled_on_is_no_surprise(entry in entries(), key in 0_usize..20, text in ".{0,40}") {
+            let mut annotations = entry.annotations();
+            if let Some(value) = annotations.values_mut().nth(key) {
+                *value = text;
+            }
+            if let Ok(read) = Entry::read(&entry.name(), &entry.labels(), &annotations) {
+                prop_assert_eq!(Entry::read(&entry.name(), &read.labels(), &read.annotations()), Ok(read));
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_under_another_name_is_none() {
+        let owner = Owner::of("c", "n", "x");
+        let entry = Entry {
+            owner: owner.clone(),
+            resource: "x".into(),
+            tenant: TenantId(Uuid::nil()),
+            client_id: ClientId(Uuid::nil()),
+            kind: CredentialKind::ClientSecret,
+            sequence: Sequence(2),
+            replaces: None,
+            kept: None,
+            stage: Stage::Unpublished,
+            attempts: vec![Attempt { nonce: Nonce::of([0; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH }],
+            published_to: vec![],
+            verified_at: None,
+            published_at: None,
+            proven_at: None,
+            abandoned_at: None,
+        };
+        let read = |name: &str, entry: &Entry| Entry::read(name, &entry.labels(), &entry.annotations());
+        let named = name_of(&owner, Sequence(2));
+        assert_eq!(read(&name_of(&owner, Sequence(1)), &entry), Err(NotARecord::Misnamed(named.clone())));
+        assert_eq!(read(&named, &Entry { attempts: vec![], ..entry }), Err(NotARecord::Missing(ATTEMPTS)));
+    }
+}
