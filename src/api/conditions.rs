@@ -7,6 +7,10 @@ use super::Reason;
 
 /// A proven, unexpired credential is published; for a tenant, that the operator can do its work there.
 pub const READY: &str = "Ready";
+/// A credential is on its way; the reason is its stage.
+pub const ROTATING: &str = "Rotating";
+/// This generation is being worked on for the first time.
+pub const RECONCILING: &str = "Reconciling";
 /// Nothing more happens until a person does something.
 pub const STALLED: &str = "Stalled";
 

@@ -154,6 +154,31 @@ reasons! {
     InternalError,
 }
 
+impl Reason {
+    /// Whether nothing gets better until a person does something.
+    #[must_use]
+    pub const fn needs_a_person(self) -> bool {
+        !matches!(
+            self,
+            Self::Suspended
+                | Self::NamespaceTerminating
+                | Self::Opening
+                | Self::Minting
+                | Self::Keeping
+                | Self::Proving
+                | Self::Maturing
+                | Self::Publishing
+                | Self::Published
+                | Self::Idle
+                | Self::ConcurrentWrite
+                | Self::Throttled
+                | Self::Unreachable
+                | Self::CredentialUnknown
+                | Self::NotProven
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())

@@ -2,11 +2,13 @@
 //! values never come here: facts name a credential by its key ID.
 //!
 //! Reading order: [`mark`], [`credential`], [`trouble`] and [`verdict`] (what calls outside bring), [`record`],
-//! [`target`], [`observation`].
+//! [`target`], [`pod`], [`mine`] (what one process remembers), [`observation`].
 
 pub mod credential;
 pub mod mark;
+pub mod mine;
 pub mod observation;
+pub mod pod;
 pub mod record;
 pub mod target;
 pub mod trouble;
@@ -14,7 +16,9 @@ pub mod verdict;
 
 pub use credential::{Application, Credential, ObjectId};
 pub use mark::{Mark, Nonce, Owner, Sequence};
-pub use observation::{Observation, TenantObservation, TenantSeen};
+pub use mine::{Failing, Fate, Mine, OwnAttempt, Proof, Work};
+pub use observation::{Elder, Looked, NamespaceSeen, Observation, Records, TenantObservation, TenantSeen};
+pub use pod::PodSeen;
 pub use record::{Attempt, Entry, Kept, Record, Stage};
 pub use target::{Carried, Holder, TargetId, TargetSeen, TargetState};
 pub use trouble::{Effect, Service, Trouble};

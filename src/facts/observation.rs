@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
+use super::{Application, Mine, Owner, PodSeen, Record, TargetId, TargetState};
 use crate::api::{ClientId, Declared, EntraAppCredential, EntraTenant, EntraTenantSpec};
 
 /// What is known about one `EntraAppCredential` and its surroundings.
@@ -11,10 +14,64 @@ pub struct Observation {
     pub resource: Declared<EntraAppCredential>,
     /// The tenant that it names.
     pub tenant: TenantSeen,
-    /// The labels of its namespace, by which grants may select.
-    pub namespace_labels: BTreeMap<String, String>,
+    /// Its namespace.
+    pub namespace: NamespaceSeen,
     /// The application that the operator's surroundings sign in as, if they say so.
     pub ambient_client_id: Option<ClientId>,
+    /// Who this resource is in everything that is minted for it.
+    pub owner: Owner,
+    /// Who this process is among those that try to mint.
+    pub process: String,
+    /// Older resources of the namespace, and what they publish to.
+    pub elders: Vec<Elder>,
+    /// The records of this resource.
+    pub records: Records,
+    /// The application, as Graph has shown it.
+    pub application: Option<Looked<Application>>,
+    /// What is at the targets.
+    pub targets: BTreeMap<TargetId, Looked<TargetState>>,
+    /// The pods of the namespace.
+    pub pods: Option<Looked<Vec<PodSeen>>>,
+    /// What this process remembers of its own doing.
+    pub mine: Mine,
+}
+
+/// Something that was looked at, and when, by the API server's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked<T> {
+    /// When.
+    pub at: Timestamp,
+    /// What was there.
+    pub found: T,
+}
+
+/// The namespace of a resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceSeen {
+    /// Its labels, by which grants may select.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}
+
+/// A resource that was there before this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elder {
+    /// Its name, with its namespace where that is another.
+    pub name: String,
+    /// What it publishes to.
+    pub publishes_to: Vec<TargetId>,
+}
+
+/// The records of a resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Those that can be read, by their number.
+    pub list: Vec<Record>,
+    /// Secrets that pretend to be records of ours: their name, and why they are none.
+    pub forged: Vec<(String, String)>,
+    /// When they were last listed by the API server itself; none if they are only known from a watch.
+    pub listed_at: Option<Timestamp>,
 }
 
 /// The tenant that a resource names.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::facts::{Observation, TenantSeen};
+use std::collections::BTreeMap;
+
+use crate::facts::{Mine, NamespaceSeen, Observation, Owner, Records, TenantSeen};
 
 pub(super) const CLIENT: &str = "8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f";
 pub(super) const OTHER: &str = "11111111-2222-3333-4444-555555555555";
@@ -68,7 +70,18 @@ impl World {
         Observation {
             resource: serde_json::from_value(object).unwrap(),
             tenant: TenantSeen::Present(Box::new(serde_json::from_value(self.tenant.clone()).unwrap())),
-            namespace_labels: self.labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            namespace: NamespaceSeen {
+                labels: self.labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+                terminating: false,
+            },
+            owner: Owner::of("cluster", "payments", "payments-api"),
+            process: "this".into(),
+            elders: vec![],
+            records: Records::default(),
+            application: None,
+            targets: BTreeMap::new(),
+            pods: None,
+            mine: Mine::default(),
             ambient_client_id: self.ambient.map(|id| serde_json::from_value(id.into()).unwrap()),
         }
     }

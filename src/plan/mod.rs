@@ -1,20 +1,40 @@
 //! What is to be said and done about a resource, and why. Pure: facts in, decision out. Nothing here waits, reads a
-//! clock, talks to a server or writes a log; time is an argument.
+//! clock, talks to a server or writes a log; time and chance are arguments.
 //!
-//! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] (the values in force),
-//! [`admit`] (what the tenant allows), [`supported`] (what is still to be built), [`report`] (what people see).
+//! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] and [`timing`] (the values in
+//! force), [`admit`] (what the tenant allows), [`supported`] (what is still to be built); [`step`] (what can be done),
+//! `scene` (what every rule asks), `issue` (from nothing to a proven credential), `publish` and `target` (where it goes),
+//! `removal` (the one gate through which credentials leave), [`fold`] (what a step has brought); [`report`] and `told` (what
+//! people see).
 
 pub mod admit;
+pub mod fold;
+mod issue;
 mod pattern;
 pub mod policy;
+mod publish;
 pub mod readable;
+mod removal;
 pub mod report;
+pub mod scene;
+pub mod step;
 pub mod supported;
+mod target;
 pub mod tenant;
+pub mod timing;
+mod told;
 
+use jiff::Timestamp;
+
+use self::scene::{Ruling, Scene};
+pub use self::{
+    scene::Wait,
+    step::{Outcome, Step},
+    timing::Timing,
+};
 use crate::{
     api::{Reason, status::EffectivePolicy},
-    facts::Observation,
+    facts::{Nonce, Observation},
 };
 
 /// What was decided.
@@ -24,6 +44,17 @@ pub struct Decision {
     pub refusal: Option<Refusal>,
     /// The policy in force, where it could be found out.
     pub effective: Option<EffectivePolicy>,
+    /// What is done now, or what is waited for.
+    pub next: Next,
+}
+
+/// What is done now, or what is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This is done, its outcome is folded in, and then it is decided again.
+    Do(Step),
+    /// Nothing can be done now; each of these is waited for. None: there is nothing to do.
+    Wait(Vec<Wait>),
 }
 
 /// A refusal: why in one word, and in a sentence what is wrong and what to do.
@@ -41,20 +72,78 @@ impl Refusal {
     }
 }
 
+/// When it is, by the API server's clock, and a nonce that nobody has used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
+    pub now: Timestamp,
+    /// The nonce.
+    pub chance: Nonce,
+}
+
+/// A rule of the engine.
+type Rule = fn(&Scene<'_>) -> Ruling;
+
+/// What is done first. A rule that has to wait holds back none of those after it.
+const RULES: [Rule; 8] = [
+    issue::keep_what_is_held,                    // it exists in memory only
+    removal::remove_what_was_lost,               // and nobody else can know
+    issue::bring_on_its_way,                     // open, mint, prove
+    publish::publish,                            // and keep it published
+    issue::close_what_was_overtaken,             // records that will never be published
+    removal::look_for_what_may_have_been_minted, // answers that were lost
+    removal::remove_what_is_left_over,           // through the gate
+    removal::forget_what_is_gone,                // records of what is gone
+];
+
 /// Decide about a resource. The first check that speaks is the reason people read.
 #[must_use]
-pub fn plan(seen: &Observation) -> Decision {
+pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
+    let refused = |refusal, effective| Decision { refusal: Some(refusal), effective, next: Next::Wait(vec![]) };
     let request = match readable::request(seen) {
         Ok(request) => request,
-        Err(refusal) => {
-            return Decision { refusal: Some(refusal), effective: None };
-        }
+        Err(refusal) => return refused(refusal, None),
     };
     let policy = policy::resolve(&request);
     let refusal = admit::refusal(&request)
         .or_else(|| policy::refusal(&request, &policy))
         .or_else(|| supported::refusal(request.spec));
-    Decision { refusal, effective: Some(policy.effective(&request)) }
+    let effective = policy.effective(&request);
+    if let Some(refusal) = refusal {
+        return refused(refusal, Some(effective));
+    }
+    let scene = Scene { seen, request: &request, policy: &effective, timing, now: moment.now, chance: &moment.chance };
+    let next = unless_suspended(&scene, first_step(&scene));
+    Decision { refusal: None, effective: Some(effective), next }
+}
+
+fn first_step(scene: &Scene<'_>) -> Next {
+    let mut waits = Vec::new();
+    for rule in RULES {
+        match rule(scene) {
+            Ruling::Pass => {}
+            Ruling::Do(step) => return Next::Do(step),
+            Ruling::Wait(wait) => waits.push(wait),
+        }
+    }
+    Next::Wait(waits)
+}
+
+/// What is suspended is looked at, and says what it would do. Only a value that exists nowhere else is still kept.
+fn unless_suspended(scene: &Scene<'_>, next: Next) -> Next {
+    let by = match (scene.request.spec.suspend, scene.request.tenant.suspend) {
+        (true, _) => "spec.suspend".to_owned(),
+        (_, true) => format!("spec.suspend of EntraTenant {}", scene.request.tenant_name),
+        _ => return next,
+    };
+    match next {
+        Next::Do(step) if step.has_effect() && !matches!(step, Step::Keep { .. }) => Next::Wait(vec![Wait {
+            reason: Reason::Suspended,
+            waiting_for: format!("{by} to be false; the next step would be to {step}"),
+            until: None,
+        }]),
+        next => next,
+    }
 }
 
 #[cfg(test)]

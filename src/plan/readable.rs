@@ -66,7 +66,7 @@ pub fn request(seen: &Observation) -> Result<Request<'_>, Refusal> {
     Ok(Request {
         name: seen.resource.metadata.name.as_deref().unwrap_or_default(),
         namespace: seen.resource.metadata.namespace.as_deref().unwrap_or_default(),
-        namespace_labels: &seen.namespace_labels,
+        namespace_labels: &seen.namespace.labels,
         kind: kind(spec)?,
         spec,
         tenant_name,

@@ -1,15 +1,15 @@
-//! What people see: the status of a resource and, when something new is to be said, one Event.
+//! What people see: the conditions of a resource and, when something new is to be said, one Event. (The rest of its
+//! status is in `told`.) Only a report: nothing is ever decided from it.
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Decision, Refusal, readable};
+use super::{Decision, Moment, Next, Refusal, Timing, Wait, publish, readable, scene::Scene, told};
 use crate::{
     api::{
         EntraAppCredentialStatus, Reason,
-        conditions::{self, READY, STALLED, Says, Status},
+        conditions::{self, READY, RECONCILING, ROTATING, STALLED, Says, Status},
     },
-    facts::Observation,
+    facts::{Effect, Observation, TargetId, TargetState, Work},
 };
 
 /// What is to be written about a resource.
@@ -28,24 +28,122 @@ pub struct Announcement {
     pub reason: Reason,
     /// What, and what to do.
     pub note: String,
+    /// Whether something is wrong.
+    pub warning: bool,
 }
 
 /// The report about a resource.
 #[must_use]
-pub fn report(seen: &Observation, decision: Decision, now: Timestamp) -> Report<EntraAppCredentialStatus> {
+pub fn report(
+    seen: &Observation,
+    decision: &Decision,
+    timing: &Timing,
+    moment: &Moment,
+) -> Report<EntraAppCredentialStatus> {
     let before = seen.resource.status.clone().unwrap_or_default();
     let generation = seen.resource.metadata.generation;
-    let said = decision.refusal.as_ref().map(stopped).unwrap_or_default();
-    let conditions = conditions::conditions(&before.conditions, said, generation, now);
-    let event = news(&before.conditions, &conditions, decision.refusal);
-    let status = EntraAppCredentialStatus {
+    let mut status = EntraAppCredentialStatus {
         observed_generation: generation,
         type_: seen.resource.spec.as_ref().ok().and_then(readable::declared_kind),
-        effective: decision.effective,
-        conditions,
-        ..before
+        effective: decision.effective.clone(),
+        ..before.clone()
     };
+    let said = match (&decision.refusal, readable::request(seen), &decision.effective) {
+        (None, Ok(request), Some(policy)) => {
+            let (now, chance) = (moment.now, &moment.chance);
+            let scene = Scene { seen, request: &request, policy, timing, now, chance };
+            let waits = match &decision.next {
+                Next::Wait(waits) => waits.as_slice(),
+                Next::Do(_) => &[],
+            };
+            let standing = Standing::of(&scene, waits);
+            told::tell(&scene, &standing, waits, &mut status);
+            standing.says(&scene)
+        }
+        (Some(refusal), ..) => stopped(refusal),
+        _ => vec![],
+    };
+    status.conditions = conditions::conditions(&before.conditions, said, generation, moment.now);
+    let event = news(&before.conditions, &status.conditions);
     Report { status, event }
+}
+
+/// How a resource stands.
+pub(super) struct Standing {
+    /// Whether a proven, unexpired credential is published for this generation.
+    pub ready: bool,
+    /// Why it is not, or how far what is on its way is.
+    pub reason: Reason,
+    /// The same for people.
+    pub message: String,
+    /// The stage of what is on its way, if anything is.
+    pub stage: Option<Reason>,
+}
+
+impl Standing {
+    fn of(scene: &Scene<'_>, waits: &[Wait]) -> Self {
+        let stage = stage(scene, waits);
+        let (reason, message) = match (waits.first(), stage) {
+            (Some(wait), _) => (wait.reason, wait.waiting_for.clone()),
+            (None, Some(stage)) => (stage, String::new()),
+            (None, None) => (Reason::Idle, String::new()),
+        };
+        Self { ready: is_ready(scene), reason, message, stage }
+    }
+
+    fn says(&self, scene: &Scene<'_>) -> Vec<Says> {
+        let says = |type_, status, reason, message: &str| Says { type_, status, reason, message: message.to_owned() };
+        let mut said = vec![if self.ready {
+            says(READY, Status::True, Reason::Published, &told::published(scene))
+        } else {
+            says(READY, Status::False, self.reason, &self.sentence())
+        }];
+        said.push(match self.stage {
+            Some(stage) => says(ROTATING, Status::True, stage, &self.sentence()),
+            None => says(ROTATING, Status::False, Reason::Idle, "Nothing is on its way."),
+        });
+        if !self.ready && self.reason.needs_a_person() {
+            said.push(says(STALLED, Status::True, self.reason, &self.sentence()));
+        } else if !self.ready {
+            said.push(says(RECONCILING, Status::True, self.reason, &self.sentence()));
+        }
+        said
+    }
+
+    fn sentence(&self) -> String {
+        if self.message.is_empty() { "Working on it.".to_owned() } else { format!("Waiting for {}.", self.message) }
+    }
+}
+
+/// How far the credential is that is on its way.
+fn stage(scene: &Scene<'_>, waits: &[Wait]) -> Option<Reason> {
+    const STAGES: [Reason; 6] =
+        [Reason::Opening, Reason::Minting, Reason::Keeping, Reason::Proving, Reason::Maturing, Reason::Publishing];
+    let told = waits.iter().map(|wait| wait.reason).find(|reason| STAGES.contains(reason));
+    match (scene.candidate(), scene.published()) {
+        (Some(record), _) if record.entry.is_open() => Some(told.unwrap_or(Reason::Minting)),
+        (Some(_), _) => Some(told.unwrap_or(Reason::Proving)),
+        (None, Some(record)) => record.entry.published_at.is_none().then_some(Reason::Publishing),
+        (None, None) => Some(Reason::Opening),
+    }
+}
+
+/// Whether a proven, unexpired credential is at every target that this generation names.
+fn is_ready(scene: &Scene<'_>) -> bool {
+    let Some(record) = scene.published() else { return false };
+    let Some(kept) = &record.entry.kept else { return false };
+    let unexpired = kept.expires_at.is_none_or(|end| end > scene.now);
+    let carries = |target: &TargetId| match scene.seen.targets.get(target).map(|looked| &looked.found) {
+        Some(state @ (TargetState::Present(_) | TargetState::Absent)) => publish::carries(state, kept),
+        Some(TargetState::Troubled(_)) | None => was_written(scene, target, record.entry.published_at.is_some()),
+    };
+    unexpired && record.entry.published_at.is_some() && scene.declared().iter().all(carries)
+}
+
+/// A target that cannot be seen for a moment is believed to carry what was once written and read back there.
+fn was_written(scene: &Scene<'_>, target: &TargetId, once: bool) -> bool {
+    let failing = scene.seen.mine.failing.get(&Work::Target(target.clone()));
+    once && failing.is_none_or(|failing| failing.trouble.effect != Effect::Refused)
 }
 
 /// The conditions of a resource for which nothing happens until a person does something.
@@ -55,9 +153,11 @@ pub(super) fn stopped(refusal: &Refusal) -> Vec<Says> {
         .into()
 }
 
-/// A refusal is announced once: when `Ready` says something that it did not say before.
-pub(super) fn news(before: &[Condition], after: &[Condition], refusal: Option<Refusal>) -> Option<Announcement> {
+/// What `Ready` says is announced once: when it gives a reason that it did not give before, or names another thing.
+pub(super) fn news(before: &[Condition], after: &[Condition]) -> Option<Announcement> {
     let said = |conditions| conditions::find(conditions, READY).map(|one: &Condition| (&one.reason, &one.message));
-    let refusal = refusal.filter(|_| said(before) != said(after))?;
-    Some(Announcement { reason: refusal.reason, note: refusal.message })
+    let (reason, message) = said(after).filter(|after| said(before).as_ref() != Some(after))?;
+    let reason = *Reason::ALL.iter().find(|one| one.as_str() == reason)?;
+    let warning = reason.needs_a_person();
+    Some(Announcement { reason, note: message.clone(), warning })
 }

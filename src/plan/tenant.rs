@@ -22,7 +22,7 @@ pub fn report(seen: &TenantObservation, now: Timestamp) -> Report<EntraTenantSta
     let refusal = refusal(seen);
     let said = refusal.as_ref().map_or_else(not_tried, report::stopped);
     let conditions = conditions::conditions(&before.conditions, said, generation, now);
-    let event = report::news(&before.conditions, &conditions, refusal);
+    let event = refusal.and_then(|_| report::news(&before.conditions, &conditions));
     Report { status: EntraTenantStatus { observed_generation: generation, conditions, ..before }, event }
 }
 

@@ -3,21 +3,33 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{fixtures::*, plan, report::report, tenant};
+use super::{Decision, Moment, Timing, fixtures::*, plan, report, tenant};
 use crate::{
-    api::{Reason, conditions::READY},
-    facts::{Observation, TenantObservation, TenantSeen},
+    api::{EntraAppCredentialStatus, Reason, conditions::READY},
+    facts::{Nonce, Observation, TenantObservation, TenantSeen},
 };
 
 const MORNING: Timestamp = Timestamp::constant(1_795_248_000, 0);
 
+fn moment(now: Timestamp) -> Moment {
+    Moment { now, chance: Nonce::of([1; 10]) }
+}
+
+fn decided(seen: &Observation) -> Decision {
+    plan(seen, &Timing::REAL, &moment(MORNING))
+}
+
+fn told(seen: &Observation, now: Timestamp) -> report::Report<EntraAppCredentialStatus> {
+    report::report(seen, &plan(seen, &Timing::REAL, &moment(now)), &Timing::REAL, &moment(now))
+}
+
 fn reason(seen: &Observation) -> Option<Reason> {
-    plan(seen).refusal.map(|refusal| refusal.reason)
+    decided(seen).refusal.map(|refusal| refusal.reason)
 }
 
 #[track_caller]
 fn refused(world: &World, expected: Reason, words: &[&str]) {
-    let refusal = plan(&world.seen()).refusal.expect("a refusal");
+    let refusal = decided(&world.seen()).refusal.expect("a refusal");
     assert_eq!(refusal.reason, expected, "{}", refusal.message);
     for word in words {
         assert!(refusal.message.contains(word), "{word:?} is missing in: {}", refusal.message);
@@ -27,7 +39,7 @@ fn refused(world: &World, expected: Reason, words: &[&str]) {
 /// Refused only because nothing is built yet: admitted, and with a policy that makes sense.
 #[track_caller]
 fn admitted(world: &World) {
-    let refusal = plan(&world.seen()).refusal.expect("a refusal");
+    let refusal = decided(&world.seen()).refusal.expect("a refusal");
     assert_eq!(refusal.reason, Reason::NotSupportedYet, "{}", refusal.message);
 }
 
@@ -54,7 +66,7 @@ fn a_missing_tenant_is_named() {
     let mut seen = world().seen();
     seen.tenant = TenantSeen::Missing;
     assert_eq!(reason(&seen), Some(Reason::TenantNotFound));
-    assert!(plan(&seen).refusal.unwrap().message.starts_with("There is no EntraTenant default."));
+    assert!(decided(&seen).refusal.unwrap().message.starts_with("There is no EntraTenant default."));
 }
 
 #[test]
@@ -175,7 +187,7 @@ fn a_federated_resource_without_publish_needs_no_secret_name() {
 
 #[test]
 fn values_come_from_the_resource_then_the_tenant_then_are_built_in() {
-    let effective = |world: World| plan(&world.seen()).effective.unwrap();
+    let effective = |world: World| decided(&world.seen()).effective.unwrap();
     let built_in = effective(world());
     assert_eq!(
         serde_json::to_value(&built_in).unwrap(),
@@ -208,7 +220,7 @@ fn values_come_from_the_resource_then_the_tenant_then_are_built_in() {
 #[test]
 fn what_somebody_else_renews_has_no_validity_of_ours() {
     let given = json!({"clientSecret": null, "certificate": {"secretRef": {"name": "payments-tls"}}});
-    let effective = plan(&world().asking(&given).seen()).effective.unwrap();
+    let effective = decided(&world().asking(&given).seen()).effective.unwrap();
     assert_eq!((effective.validity, effective.renew_before), (None, None));
 }
 
@@ -242,7 +254,7 @@ fn values_that_make_no_sense_together_name_where_each_came_from() {
 fn a_refusal_is_a_condition_that_waits_for_a_person_and_one_event() {
     let lonely = world().tenant(&json!({"grants": null}));
     let seen = lonely.seen();
-    let first = report(&seen, plan(&seen), MORNING);
+    let first = told(&seen, MORNING);
     let said: Vec<_> = first
         .status
         .conditions
@@ -254,7 +266,7 @@ fn a_refusal_is_a_condition_that_waits_for_a_person_and_one_event() {
     assert_eq!(first.event.unwrap().reason, Reason::NamespaceNotGranted);
 
     let again = World { status: serde_json::to_value(&first.status).unwrap(), ..lonely }.seen();
-    let second = report(&again, plan(&again), "2026-11-21T12:00:00Z".parse().unwrap());
+    let second = told(&again, "2026-11-21T12:00:00Z".parse().unwrap());
     assert_eq!(second.status, first.status, "the same is not written again");
     assert_eq!(second.event, None, "nor announced again");
 }
@@ -262,7 +274,7 @@ fn a_refusal_is_a_condition_that_waits_for_a_person_and_one_event() {
 #[test]
 fn a_wiped_status_is_written_again_as_it_was() {
     let seen = world().seen();
-    assert_eq!(report(&seen, plan(&seen), MORNING), report(&seen, plan(&seen), MORNING));
+    assert_eq!(told(&seen, MORNING), told(&seen, MORNING));
 }
 
 fn tenant_seen(spec: &serde_json::Value) -> TenantObservation {

@@ -8,13 +8,15 @@ use kube::runtime::controller::Action;
 use super::{Context, Error};
 use crate::{
     api::{Declared, EntraAppCredential},
-    plan::{plan, report::report},
+    facts::Nonce,
+    plan::{Moment, Timing, plan, report::report},
 };
 
 /// Observe, plan, report.
 pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Context>) -> Result<Action, Error> {
     let seen = context.world.observe(&resource).await?;
-    let decision = plan(&seen);
-    let report = report(&seen, decision, Timestamp::now());
+    let moment = Moment { now: Timestamp::now(), chance: Nonce::of([0; 10]) };
+    let decision = plan(&seen, &Timing::REAL, &moment);
+    let report = report(&seen, &decision, &Timing::REAL, &moment);
     context.speaker.say(&*resource, resource.status.as_ref(), report).await
 }

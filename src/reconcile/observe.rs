@@ -8,7 +8,7 @@ use kube::{ResourceExt, core::PartialObjectMeta, runtime::reflector::ObjectRef};
 use crate::{
     api::{ClientId, Declared, EntraAppCredential, EntraTenant},
     cluster::{self, Client, follow::Followed, read},
-    facts::{Observation, TenantObservation, TenantSeen},
+    facts::{Mine, NamespaceSeen, Observation, Owner, Records, TenantObservation, TenantSeen},
 };
 
 /// What is known of the surroundings of every resource: copies in memory, kept by watches.
@@ -36,9 +36,18 @@ impl World {
 
     /// What is known about a resource now.
     pub async fn observe(&self, resource: &Declared<EntraAppCredential>) -> Result<Observation, cluster::Error> {
+        let namespace = resource.namespace().unwrap_or_default();
         Ok(Observation {
             tenant: self.tenant_of(resource).await?,
-            namespace_labels: self.labels(&resource.namespace().unwrap_or_default()).await?,
+            namespace: NamespaceSeen { labels: self.labels(&namespace).await?, terminating: false },
+            owner: Owner::of("", &namespace, &resource.name_any()),
+            process: String::new(),
+            elders: vec![],
+            records: Records::default(),
+            application: None,
+            targets: BTreeMap::new(),
+            pods: None,
+            mine: Mine::default(),
             ambient_client_id: self.ambient_client_id,
             resource: resource.clone(),
         })

@@ -1,0 +1,379 @@
+//! From nothing to a proven credential: open, mint, keep, prove. Every step leaves behind what the next one, in this
+//! process or in another, needs to tell what has happened.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Timing, removal,
+    scene::{Ruling, Scene, after, unless_passed},
+    step::Step,
+    target,
+    timing::doubling,
+};
+use crate::{
+    api::{Reason, status::EffectiveVerification},
+    facts::{
+        Application, Attempt, Credential, Entry, Fate, Kept, Mark, Proof, Record, Sequence, Stage, TargetId,
+        TargetState, Verdict, Work, record,
+    },
+};
+
+/// A value that is in memory only is the first thing to care for: it exists nowhere else.
+pub(super) fn keep_what_is_held(scene: &Scene<'_>) -> Ruling {
+    let held = scene.seen.mine.attempts.iter().find_map(|own| match &own.fate {
+        Fate::Held { kept, unsettled } => Some((own, kept, *unsettled)),
+        _ => None,
+    });
+    let Some((own, kept, unsettled)) = held else { return Ruling::Pass };
+    let ours = scene.record(own.sequence).filter(|record| {
+        record.entry.is_open() && record.entry.last_attempt().is_some_and(|last| last.nonce == own.nonce)
+    });
+    match ours {
+        // Not `effect`: the write compares the record with what it was, and nothing is gained by looking first.
+        Some(record) if !unsettled && scene.seen.records.listed_at.is_some() => {
+            let entry = Scene::rewritten(record, |entry| entry.kept = Some(kept.clone()));
+            scene.attempt(Step::Keep { record: Box::new(record.clone()), entry })
+        }
+        _ => scene.attempt(Step::Settle { sequence: own.sequence, nonce: own.nonce.clone() }),
+    }
+}
+
+/// A credential that is on its way goes on; where there is none and none is published, one is begun.
+pub(super) fn bring_on_its_way(scene: &Scene<'_>) -> Ruling {
+    match scene.candidate() {
+        Some(record) => match &record.entry.kept {
+            None => mint(scene, record),
+            Some(kept) => prove(scene, record, kept),
+        },
+        None if scene.published().is_none() => open(scene),
+        None => Ruling::Pass,
+    }
+}
+
+/// Begin: a record before anything else. What could refuse the credential later is looked at before.
+fn open(scene: &Scene<'_>) -> Ruling {
+    unless_passed!(may_mint(scene));
+    if let Some(last) = scene.given_up().max_by_key(|record| record.entry.abandoned_at) {
+        let times = u32::try_from(scene.given_up().count()).unwrap_or(u32::MAX);
+        let since = last.entry.abandoned_at.unwrap_or(last.created_at);
+        let until = after(since, doubling(scene.timing.mint_again, times));
+        if scene.now < until {
+            let what = format!("a pause after {times} credentials in a row that could not be proven");
+            return Ruling::wait(Reason::NotProven, what, Some(until));
+        }
+    }
+    let application = match scene.application() {
+        Ok(application) => application,
+        Err(ruling) => return ruling,
+    };
+    let targets = match looked_at(scene) {
+        Ok(targets) => targets,
+        Err(ruling) => return ruling,
+    };
+    if let Some((target, entry)) = carried(scene, application, &targets) {
+        return scene.effect(Step::Rebuild { entry: Box::new(entry), target });
+    }
+    unless_passed!(room(scene, application));
+    unless_passed!(somewhere(scene, &targets));
+    let sequence = next_sequence(scene, application, &targets);
+    let first = attempt(scene);
+    scene.effect(Step::Open { entry: Box::new(entry(scene, sequence, first)) })
+}
+
+/// What a new record says.
+fn entry(scene: &Scene<'_>, sequence: Sequence, first: Attempt) -> Entry {
+    let request = scene.request;
+    Entry {
+        owner: scene.seen.owner.clone(),
+        resource: request.name.to_owned(),
+        tenant: request.tenant.tenant_id,
+        client_id: request.spec.client_id,
+        kind: request.kind,
+        sequence,
+        attempts: vec![first],
+        replaces: scene.published().and_then(|record| record.entry.kept.as_ref()).map(|kept| kept.key_id),
+        kept: None,
+        stage: Stage::Unpublished,
+        published_to: vec![],
+        verified_at: None,
+        published_at: None,
+        proven_at: None,
+        abandoned_at: None,
+    }
+}
+
+fn attempt(scene: &Scene<'_>) -> Attempt {
+    Attempt { nonce: scene.chance.clone(), holder: scene.seen.process.clone(), at: scene.now }
+}
+
+/// One more than anything that was ever numbered, wherever a number is left.
+fn next_sequence(scene: &Scene<'_>, application: &Application, targets: &[(TargetId, &TargetState)]) -> Sequence {
+    let records = scene.seen.records.list.iter().map(|record| record.entry.sequence);
+    let prefix = record::name_of(&scene.seen.owner, Sequence(0));
+    let prefix = prefix.trim_end_matches('0');
+    let forged =
+        scene.seen.records.forged.iter().filter_map(|(name, _)| name.strip_prefix(prefix)?.parse().ok().map(Sequence));
+    let marks =
+        application.credentials.iter().filter_map(Credential::mark).filter(|mark| mark.owner == scene.seen.owner);
+    let carried = targets.iter().filter_map(|(_, state)| target::ours(state, &scene.seen.owner)?.sequence);
+    let highest = records.chain(forged).chain(marks.map(|mark| mark.sequence)).chain(carried).max();
+    highest.map_or(Sequence(1), Sequence::next)
+}
+
+/// Every declared target, looked at a moment ago.
+fn looked_at<'a>(scene: &Scene<'a>) -> Result<Vec<(TargetId, &'a TargetState)>, Ruling> {
+    let mut looked = Vec::new();
+    let mut failed = None;
+    for id in scene.declared() {
+        match scene.target(&id, None) {
+            Ok(state) => looked.push((id, state)),
+            Err(Ruling::Wait(wait)) => failed = Some(Ruling::Wait(wait)),
+            Err(ruling) => return Err(ruling),
+        }
+    }
+    // One target that cannot be seen does not hold back the others; if none can, nothing can be published.
+    match failed {
+        Some(ruling) if looked.is_empty() => Err(ruling),
+        _ => Ok(looked),
+    }
+}
+
+/// A credential of ours that a target still carries although its record is gone: the record is written anew from it.
+/// Whether it signs in is then proven like that of any other.
+fn carried(
+    scene: &Scene<'_>,
+    application: &Application,
+    targets: &[(TargetId, &TargetState)],
+) -> Option<(TargetId, Entry)> {
+    let of_target = |(id, state): &(TargetId, &TargetState)| {
+        let carried = target::ours(state, &scene.seen.owner)?;
+        let mark = Mark { owner: scene.seen.owner.clone(), sequence: carried.sequence?, nonce: carried.nonce.clone()? };
+        let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
+        let known = found.mark().as_ref() == Some(&mark) && !found.is_expired(scene.now);
+        let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
+        let rebuilt = Attempt { nonce: mark.nonce, ..attempt(scene) };
+        let taken = scene.record(mark.sequence).is_some();
+        (known && !taken).then(|| (id.clone(), Entry { kept: Some(kept), ..entry(scene, mark.sequence, rebuilt) }))
+    };
+    targets.iter().filter_map(of_target).max_by_key(|(_, entry)| entry.sequence)
+}
+
+/// Whether Entra has room for one more: it is never made by removing somebody else's.
+fn room(scene: &Scene<'_>, application: &Application) -> Ruling {
+    let count = application.credentials.len();
+    match application.most_secrets {
+        Some(most) if count >= most => Ruling::wait(
+            Reason::TooManyCredentials,
+            format!(
+                "application {} may have {most} secrets, since personal accounts may sign in, and has {count}: remove one that \
+                 is not used",
+                scene.request.spec.client_id
+            ),
+            Some(after(scene.now, scene.timing.drift)),
+        ),
+        _ => Ruling::Pass,
+    }
+}
+
+/// Whether there is any target that could be written: a credential that can be published nowhere is not minted.
+fn somewhere(scene: &Scene<'_>, targets: &[(TargetId, &TargetState)]) -> Ruling {
+    let mut obstacle = None;
+    for (id, state) in targets {
+        match target::obstacle(scene, id, state) {
+            None => return Ruling::Pass,
+            found => obstacle = obstacle.or(found),
+        }
+    }
+    obstacle.map_or(Ruling::Pass, Ruling::Wait)
+}
+
+/// What forbids minting whatever else may be so.
+fn may_mint(scene: &Scene<'_>) -> Ruling {
+    if scene.seen.namespace.terminating {
+        let what = "the namespace is being deleted, so nothing is minted in it";
+        return Ruling::wait(Reason::NamespaceTerminating, what, None);
+    }
+    match scene.held_off(&Work::Minting) {
+        Some(wait) => Ruling::Wait(wait),
+        None => Ruling::Pass,
+    }
+}
+
+/// An open record: mint, or find out who is minting.
+fn mint(scene: &Scene<'_>, record: &Record) -> Ruling {
+    let Some(last) = record.entry.last_attempt() else { return Ruling::Pass };
+    let Some(own) = scene.own_attempt(record.entry.sequence, &last.nonce) else {
+        return somebody_elses(scene, record, last);
+    };
+    let in_time = !scene.has_passed(own.begun_at, scene.timing.mint_within);
+    match &own.fate {
+        Fate::Announced if in_time => {
+            unless_passed!(may_mint(scene));
+            scene.attempt(Step::Rehearse { record: Box::new(record.clone()) })
+        }
+        Fate::Rehearsed if in_time => {
+            unless_passed!(may_mint(scene));
+            // A policy that allows just this lifetime counts from Entra's clock, which may be ahead of ours.
+            let validity = scene.policy.validity.map_or(Duration::ZERO, |validity| validity.0);
+            let end = after(scene.now, validity.saturating_sub(Duration::from_mins(1).min(validity / 100)));
+            scene.effect(Step::Mint { record: Box::new(record.clone()), end })
+        }
+        Fate::Held { .. } => Ruling::Pass,
+        Fate::Kept => scene.attempt(Step::ReadRecords),
+        Fate::Announced | Fate::Rehearsed | Fate::Nothing | Fate::Unknown { .. } | Fate::Lost { .. } => {
+            take_over(scene, record)
+        }
+    }
+}
+
+/// Whoever announced the last attempt may be about to mint, unless it is so old that it must not any more.
+fn somebody_elses(scene: &Scene<'_>, record: &Record, last: &Attempt) -> Ruling {
+    let until = after(last.at, scene.timing.takeover + scene.timing.margin);
+    if scene.now < until {
+        let what = format!(
+            "{} has announced a mint at {:.0}; if it does not keep it, this process will",
+            last.holder, last.at
+        );
+        return Ruling::wait(Reason::Minting, what, Some(until));
+    }
+    take_over(scene, record)
+}
+
+/// A new attempt at an open record. It fences those before it, so whatever they bring is nobody's.
+fn take_over(scene: &Scene<'_>, record: &Record) -> Ruling {
+    unless_passed!(may_mint(scene));
+    let application = match scene.application() {
+        Ok(application) => application,
+        Err(ruling) => return ruling,
+    };
+    let targets = match looked_at(scene) {
+        Ok(targets) => targets,
+        Err(ruling) => return ruling,
+    };
+    if let Some((target, kept, nonce)) = already_there(scene, record, application, &targets) {
+        let entry = Scene::rewritten(record, |entry| {
+            entry.kept = Some(kept);
+            entry.attempts.retain(|attempt| attempt.nonce != nonce);
+            entry.attempts.push(Attempt { nonce, ..attempt(scene) });
+        });
+        return scene.effect(Step::KeepFromTarget { record: Box::new(record.clone()), entry, target });
+    }
+    unless_passed!(room(scene, application));
+    let certain = |attempt: &Attempt| {
+        let own = scene.own_attempt(record.entry.sequence, &attempt.nonce);
+        own.is_some_and(|own| matches!(own.fate, Fate::Announced | Fate::Rehearsed | Fate::Nothing))
+    };
+    let entry = Scene::rewritten(record, |entry| {
+        entry.attempts.retain(|attempt| !certain(attempt)); // nothing bears their nonces
+        entry.attempts.push(attempt(scene));
+    });
+    scene.effect(Step::TakeOver { record: Box::new(record.clone()), entry })
+}
+
+/// A target that bears a nonce of this open record: etcd went back to between mint and keep.
+fn already_there(
+    scene: &Scene<'_>,
+    record: &Record,
+    application: &Application,
+    targets: &[(TargetId, &TargetState)],
+) -> Option<(TargetId, Kept, crate::facts::Nonce)> {
+    targets.iter().find_map(|(id, state)| {
+        let carried = target::ours(state, &scene.seen.owner)?;
+        let nonce = carried.nonce.clone().filter(|nonce| record.entry.knows(nonce))?;
+        let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
+        let known = found.mark().is_some_and(|mark| mark.nonce == nonce && mark.owner == scene.seen.owner);
+        let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
+        known.then(|| (id.clone(), kept, nonce))
+    })
+}
+
+/// A kept credential signs in until enough in a row have succeeded; then it is to be published, or in the end given up.
+fn prove(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+    let asked = &scene.policy.verification;
+    let proof = scene.seen.mine.proof.as_ref().filter(|proof| proof.key_id == kept.key_id);
+    if proof.is_some_and(|proof| is_proven(proof, asked, scene.timing)) {
+        return begin_publishing(scene, record, kept);
+    }
+    if proof.is_some_and(|proof| scene.has_passed(proof.since, asked.timeout.0)) {
+        return give_up(scene, record, Some(kept));
+    }
+    let next = proof
+        .map_or_else(|| after(kept.issued_at, scene.timing.quiet_start), |proof| next_try(proof, asked, scene.timing));
+    if scene.now < next {
+        return Ruling::wait(Reason::Proving, proving(proof, asked), Some(next));
+    }
+    scene.attempt(Step::SignIn { record: Box::new(record.clone()), key_id: kept.key_id })
+}
+
+/// What the proof of a credential waits for. Progress is not counted here: each count would be a write.
+fn proving(proof: Option<&Proof>, asked: &EffectiveVerification) -> String {
+    let wanted = format!("{} sign-ins in a row, each on a connection of its own", asked.consecutive_successes);
+    match proof.map(|proof| &proof.last) {
+        Some(Verdict::Blocked(trouble) | Verdict::Misasked(trouble)) => {
+            format!("{wanted}: {}: {}", trouble.message, trouble.remedy)
+        }
+        _ => wanted,
+    }
+}
+
+fn is_proven(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> bool {
+    let enough = proof.successes >= asked.consecutive_successes.unsigned_abs();
+    let spread = proof.first_success_at.is_some_and(|first| proof.last_at >= after(first, timing.spread));
+    enough && (spread || asked.consecutive_successes <= 1)
+}
+
+/// Sign-ins are spread so that the number asked for just fills the least time.
+fn next_try(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> Timestamp {
+    let between = timing.spread / asked.consecutive_successes.unsigned_abs().saturating_sub(1).max(1);
+    let pause = match &proof.last {
+        Verdict::Accepted => asked.interval.0.max(between),
+        Verdict::Unheard(trouble) => {
+            doubling(timing.after_refusal, proof.misses).max(trouble.retry_after.unwrap_or_default())
+        }
+        Verdict::Blocked(_) | Verdict::Refused(_) | Verdict::Misasked(_) => {
+            doubling(timing.after_refusal, proof.misses)
+        }
+    };
+    after(proof.last_at, pause)
+}
+
+/// From here on it counts as published, whatever happens to the spec, so this is written before the first target is.
+fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+    let now_published = scene.published().and_then(|record| record.entry.kept.as_ref());
+    let in_need = now_published.is_none_or(|kept| kept.expires_at.is_some_and(|end| end <= scene.now));
+    let mature = after(kept.issued_at, scene.policy.verification.min_age.0);
+    if !in_need && scene.now < mature {
+        let what = format!("the credential to be {} old", scene.policy.verification.min_age);
+        return Ruling::wait(Reason::Maturing, what, Some(mature));
+    }
+    let entry = Scene::rewritten(record, |entry| {
+        entry.stage = Stage::Publishing;
+        entry.verified_at = Some(scene.now);
+        entry.published_to = scene.every_target();
+    });
+    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+}
+
+/// Give a credential up for good: it is never published from here on, and leaves through the gate of `removal`.
+fn give_up(scene: &Scene<'_>, record: &Record, kept: Option<&Kept>) -> Ruling {
+    if let Some(kept) = kept {
+        unless_passed!(removal::nothing_carries(scene, kept.key_id));
+    }
+    let entry = Scene::rewritten(record, |entry| {
+        entry.stage = Stage::Abandoned;
+        entry.abandoned_at = Some(scene.now);
+    });
+    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+}
+
+/// Records below the one that counts will never be published.
+pub(super) fn close_what_was_overtaken(scene: &Scene<'_>) -> Ruling {
+    let above = scene.candidate().or_else(|| scene.published()).map(|record| record.entry.sequence);
+    let below = |record: &&Record| record.entry.stage == Stage::Unpublished && Some(record.entry.sequence) < above;
+    match scene.records().find(below) {
+        Some(record) => give_up(scene, record, record.entry.kept.as_ref()),
+        None => Ruling::Pass,
+    }
+}

@@ -1,0 +1,117 @@
+//! A credential that counts as published is at every target that the spec names, now and from now on: each is written on
+//! its own, and repaired from the record when it is something else.
+
+use super::{
+    scene::{Ruling, Scene, Wait, unless_passed},
+    step::{Over, Step},
+    target,
+};
+use crate::{
+    api::Reason,
+    facts::{Carried, Credential, Fate, Kept, Looked, Record, TargetId, TargetState},
+};
+
+/// Write what is missing, and note when nothing is.
+pub(super) fn publish(scene: &Scene<'_>) -> Ruling {
+    let Some(record) = scene.published() else { return Ruling::Pass };
+    let Some(kept) = &record.entry.kept else { return Ruling::Pass };
+    let declared = scene.declared();
+    if declared.iter().any(|target| !record.entry.published_to.contains(target)) {
+        // Remembered before it is written, so that no reader of it is ever overlooked.
+        let entry = Scene::rewritten(record, |entry| entry.published_to = scene.every_target());
+        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false });
+    }
+    let mut missing = None;
+    for target in &declared {
+        match one(scene, record, kept, target) {
+            Ruling::Pass => {}
+            Ruling::Wait(wait) => missing = missing.or(Some(wait)),
+            step @ Ruling::Do(_) => return step,
+        }
+    }
+    if let Some(wait) = missing {
+        return Ruling::Wait(wait);
+    }
+    if record.entry.published_at.is_none() {
+        let entry = Scene::rewritten(record, |entry| entry.published_at = Some(scene.now));
+        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false });
+    }
+    Ruling::Pass
+}
+
+/// One target.
+fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ruling {
+    let look = || scene.attempt(Step::ReadTarget { target: target.clone(), wanted: Some(record.entry.sequence) });
+    let Some(Looked { at, found }) = scene.seen.targets.get(target) else { return look() };
+    if carries(found, kept) {
+        return Ruling::Pass;
+    }
+    if !scene.is_fresh(*at) {
+        return look();
+    }
+    if let Some(wait) = target::obstacle(scene, target, found) {
+        return Ruling::Wait(wait);
+    }
+    unless_passed!(not_ahead(scene, record, target, found));
+    unless_passed!(authentic(scene, record, kept));
+    let over = match found {
+        TargetState::Present(Carried { version, uid, .. }) => Some(Over { version: version.clone(), uid: uid.clone() }),
+        TargetState::Absent | TargetState::Troubled(_) => None,
+    };
+    scene.effect(Step::Publish { record: Box::new(record.clone()), target: target.clone(), over })
+}
+
+/// Whether a target has exactly what the credential makes of it.
+pub(super) fn carries(state: &TargetState, kept: &Kept) -> bool {
+    matches!(state, TargetState::Present(carried) if carried.agrees && carried.key_id == Some(kept.key_id))
+}
+
+/// A target is never put back to a lower number, and never over an attempt of ours that no record knows.
+fn not_ahead(scene: &Scene<'_>, record: &Record, id: &TargetId, state: &TargetState) -> Ruling {
+    let Some(carried) = target::ours(state, &scene.seen.owner) else { return Ruling::Pass };
+    let ahead = carried.sequence > Some(record.entry.sequence);
+    let known = carried.nonce.as_ref().is_none_or(|nonce| scene.records().any(|one| one.entry.knows(nonce)));
+    let alive = scene.seen.application.as_ref().is_none_or(|looked| {
+        looked.found.credentials.iter().any(|one| Some(one.key_id) == carried.key_id && !one.is_expired(scene.now))
+    });
+    if (ahead || !known) && alive && carried.key_id.is_some() {
+        let what = format!(
+            "{id} carries a credential of ours that no record knows, so it is not written over: is there a second operator with the same clusterId?"
+        );
+        return Ruling::wait(Reason::SplitBrain, what, None);
+    }
+    Ruling::Pass
+}
+
+/// A record that says it is published is believed only with our mark on its credential in Graph, or our own memory of
+/// having kept it: anybody who may create Secrets could write one.
+fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+    let own =
+        scene.seen.mine.attempts.iter().any(|own| {
+            own.sequence == record.entry.sequence && own.fate == Fate::Kept && record.entry.knows(&own.nonce)
+        });
+    if own || scene.seen.mine.proof.as_ref().is_some_and(|proof| proof.key_id == kept.key_id && proof.successes > 0) {
+        return Ruling::Pass;
+    }
+    let application = match &scene.seen.application {
+        Some(looked) => &looked.found,
+        None => return scene.attempt(Step::ReadApplication),
+    };
+    let marked = application.credentials.iter().find(|one| one.key_id == kept.key_id).and_then(Credential::mark);
+    match marked {
+        Some(mark) if mark.owner == scene.seen.owner && record.entry.knows(&mark.nonce) => Ruling::Pass,
+        _ if scene.is_fresh(scene.seen.application.as_ref().map_or(scene.now, |looked| looked.at)) => {
+            Ruling::Wait(Wait {
+                reason: Reason::RecordForged,
+                waiting_for: format!(
+                    "record {} names credential {}, which Entra does not show with our mark, so it is published nowhere anew: \
+                     was it removed in Entra, or did somebody else write the record?",
+                    record.entry.name(),
+                    kept.key_id
+                ),
+                until: Some(super::scene::after(scene.now, scene.timing.drift)),
+            })
+        }
+        _ => scene.attempt(Step::ReadApplication),
+    }
+}

@@ -1,0 +1,241 @@
+//! The one gate through which credentials leave. Removing needs positive evidence: what cannot be told apart is
+//! reported, never removed.
+
+use super::{
+    scene::{Ruling, Scene, after, unless_passed},
+    step::{Removable, Step},
+};
+use crate::{
+    api::{GROUP, KeyId, Reason},
+    facts::{Credential, Fate, Mark, Record, Stage, TargetId, TargetState},
+};
+
+/// What a credential with our mark is, as far as the records tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is in use, on its way, or may be in the hands of somebody who is about to keep it.
+    Needed,
+    /// It may leave, if the gate lets it.
+    Leaving(Removable),
+    /// No record knows it.
+    Unknown,
+    /// The same, and a person has said that it is to be forgotten.
+    Forgotten,
+}
+
+/// What this process minted and lost goes at once: nobody else can have its value.
+pub(super) fn remove_what_was_lost(scene: &Scene<'_>) -> Ruling {
+    for own in &scene.seen.mine.attempts {
+        match &own.fate {
+            Fate::Lost { key_id } if !scene.seen.mine.removed.contains_key(key_id) => {
+                return scene.attempt(Step::Remove { key_id: *key_id, because: Removable::Lost });
+            }
+            _ => {}
+        }
+    }
+    Ruling::Pass
+}
+
+/// A mint whose answer was lost may show itself late: look for it until it could not arrive any more.
+pub(super) fn look_for_what_may_have_been_minted(scene: &Scene<'_>) -> Ruling {
+    let timing = scene.timing;
+    let mut next = None;
+    for own in &scene.seen.mine.attempts {
+        let Fate::Unknown { sent_at } = own.fate else { continue };
+        let last_look = after(sent_at, timing.late_mint + timing.absence);
+        let looked_at = scene.seen.application.as_ref().map(|looked| looked.at);
+        for milestone in [after(sent_at, timing.quiet_start), after(sent_at, timing.absence), last_look] {
+            if looked_at.is_some_and(|at| at >= milestone) {
+                continue;
+            }
+            if scene.now >= milestone {
+                return scene.attempt(Step::ReadApplication);
+            }
+            next = [next, Some(milestone)].into_iter().flatten().min();
+        }
+    }
+    next.map_or(Ruling::Pass, |until| {
+        Ruling::wait(Reason::Idle, "a mint whose answer was lost to show itself", Some(until))
+    })
+}
+
+/// What is left over on the application leaves, one at a time.
+pub(super) fn remove_what_is_left_over(scene: &Scene<'_>) -> Ruling {
+    let mut waiting = Ruling::Pass;
+    let unsure = unknown(scene).next().is_some();
+    for (credential, mark) in marked(scene) {
+        let Standing::Leaving(because) = standing(scene, credential, &mark) else { continue };
+        if gone_a_while(scene, credential.key_id)
+            || (unsure && because != Removable::Expired && because != Removable::Lost)
+        {
+            continue;
+        }
+        match gate(scene, credential.key_id, because) {
+            Ruling::Pass => return scene.effect(Step::Remove { key_id: credential.key_id, because }),
+            step @ Ruling::Do(_) => return step,
+            Ruling::Wait(wait) => waiting = if waiting == Ruling::Pass { Ruling::Wait(wait) } else { waiting },
+        }
+    }
+    waiting
+}
+
+/// What a person may do about a credential that no record knows.
+pub(super) fn advice(scene: &Scene<'_>, key_id: KeyId, mark: &Mark) -> String {
+    let why = match scene.record(mark.sequence) {
+        Some(_) => {
+            "SplitBrain: its record does not know the attempt that made it; is there a second operator with the same clusterId?"
+        }
+        None => "UnknownCredential: there is no record of it; it may be in use",
+    };
+    let name = scene.request.name;
+    format!("{why}. Remove it in Entra, or acknowledge it: kubectl annotate eac {name} {GROUP}/forget={key_id}")
+}
+
+/// Credentials with our mark that no record knows, and that nobody has acknowledged.
+pub(super) fn unknown<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Credential, Mark)> {
+    marked(scene).filter(|(credential, mark)| standing(scene, credential, mark) == Standing::Unknown)
+}
+
+fn marked<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Credential, Mark)> {
+    let credentials = scene.seen.application.iter().flat_map(|looked| &looked.found.credentials);
+    credentials
+        .filter_map(|credential| Some((credential, credential.mark()?)))
+        .filter(|(_, mark)| mark.owner == scene.seen.owner)
+}
+
+fn standing(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> Standing {
+    let record = scene.record(mark.sequence);
+    let kept =
+        record.and_then(|record| record.entry.kept.as_ref()).is_some_and(|kept| kept.key_id == credential.key_id);
+    let own = scene.own_attempt(mark.sequence, &mark.nonce);
+    match record {
+        _ if credential.is_expired(scene.now) && !kept => Standing::Leaving(Removable::Expired),
+        Some(record) if kept => match record.entry.stage {
+            Stage::Abandoned => Standing::Leaving(Removable::Abandoned),
+            Stage::Unpublished | Stage::Publishing => Standing::Needed,
+        },
+        _ if own.is_some_and(|own| matches!(own.fate, Fate::Unknown { .. }) && !is_last(record, mark)) => {
+            Standing::Leaving(Removable::Lost)
+        }
+        _ if own.is_some_and(|own| matches!(own.fate, Fate::Held { .. } | Fate::Lost { .. } | Fate::Kept)) => {
+            Standing::Needed
+        }
+        Some(record) if record.entry.knows(&mark.nonce) => {
+            if record.entry.is_open() && record.entry.stage == Stage::Unpublished && is_last(Some(record), mark) {
+                Standing::Needed // whoever announced it may be about to keep it
+            } else {
+                Standing::Leaving(Removable::Fenced)
+            }
+        }
+        _ if is_acknowledged(scene, credential.key_id) => Standing::Forgotten,
+        _ => Standing::Unknown,
+    }
+}
+
+/// Whether a mark is of the attempt that may still keep what it brings.
+fn is_last(record: Option<&Record>, mark: &Mark) -> bool {
+    record.is_some_and(|record| {
+        record.entry.is_open() && record.entry.last_attempt().is_some_and(|last| last.nonce == mark.nonce)
+    })
+}
+
+fn is_acknowledged(scene: &Scene<'_>, key_id: KeyId) -> bool {
+    let annotations = scene.seen.resource.metadata.annotations.as_ref();
+    let said = annotations.and_then(|all| all.get(&format!("{GROUP}/forget")));
+    said.is_some_and(|said| said.split([',', ' ']).any(|one| one == key_id.to_string()))
+}
+
+/// Reads go on showing for a while what was removed.
+fn gone_a_while(scene: &Scene<'_>, key_id: KeyId) -> bool {
+    let removed = scene.seen.mine.removed.get(&key_id);
+    removed.is_some_and(|at| !scene.has_passed(*at, scene.timing.absence + scene.timing.late_mint))
+}
+
+/// Whether a credential may leave now. What is asked first is cheap; a wait names who is in the way.
+fn gate(scene: &Scene<'_>, key_id: KeyId, because: Removable) -> Ruling {
+    match because {
+        Removable::Lost | Removable::Expired => Ruling::Pass,
+        Removable::Abandoned => nothing_carries(scene, key_id),
+        Removable::Fenced => {
+            let published = scene.published().filter(|record| record.entry.published_at.is_some());
+            let Some(published) = published else {
+                let what =
+                    format!("credential {key_id} of an attempt that was overtaken: it goes when one is published");
+                return Ruling::wait(Reason::Idle, what, None);
+            };
+            unless_passed!(nothing_carries(scene, key_id));
+            no_pod_may_hold_it(scene, published)
+        }
+    }
+}
+
+/// No target carries this credential, by reads of a moment ago.
+pub(super) fn nothing_carries(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
+    for id in scene.every_target() {
+        let wanted = scene.published().map(|record| record.entry.sequence);
+        let state = match scene.target(&id, wanted) {
+            Ok(state) => state,
+            Err(ruling) => return ruling,
+        };
+        match state {
+            TargetState::Present(carried) if carried.key_id == Some(key_id) => {
+                return Ruling::wait(Reason::Idle, format!("{id} to carry another credential than {key_id}"), None);
+            }
+            TargetState::Troubled(trouble) => {
+                return Ruling::wait(trouble.reason, format!("a look at {id}: {}", trouble.message), None);
+            }
+            TargetState::Present(_) | TargetState::Absent => {}
+        }
+    }
+    Ruling::Pass
+}
+
+/// Every pod that reads what we publish has started after it was published, so none holds what was there before. (An etcd
+/// that was restored from between mint and keep makes a key look fenced that pods do hold.)
+fn no_pod_may_hold_it(scene: &Scene<'_>, published: &Record) -> Ruling {
+    let pods = match &scene.seen.pods {
+        Some(looked) if scene.is_fresh(looked.at) => &looked.found,
+        _ => return scene.attempt(Step::ReadPods),
+    };
+    let names: Vec<_> = scene
+        .every_target()
+        .into_iter()
+        .filter_map(|target| match target {
+            TargetId::Secret(name) => Some(name),
+            TargetId::Vault { .. } => None,
+        })
+        .collect();
+    let since =
+        published.entry.published_at.map_or(scene.now, |at| after(at, scene.timing.settle + scene.timing.margin));
+    let holder = pods.iter().find(|pod| {
+        !pod.is_over
+            && pod.started_at.is_some_and(|at| at <= since)
+            && names.iter().any(|name| pod.reads.contains(name))
+    });
+    match holder {
+        Some(pod) => {
+            let until = Some(after(scene.now, scene.timing.drift));
+            Ruling::wait(Reason::Idle, format!("pod/{}, which may hold what was there before", pod.name), until)
+        }
+        None => Ruling::Pass,
+    }
+}
+
+/// Records of credentials that are gone are deleted, when nothing with their number can show itself any more.
+pub(super) fn forget_what_is_gone(scene: &Scene<'_>) -> Ruling {
+    let Some(published) = scene.published() else { return Ruling::Pass };
+    let Some(application) = &scene.seen.application else { return Ruling::Pass };
+    let gone = scene.records().find(|record| {
+        let entry = &record.entry;
+        let since = entry.abandoned_at.unwrap_or(record.created_at);
+        let long_ago = application.at >= after(since, scene.timing.late_mint + scene.timing.absence);
+        let shown = marked(scene).any(|(credential, mark)| {
+            mark.sequence == entry.sequence && !scene.seen.mine.removed.contains_key(&credential.key_id)
+        });
+        entry.stage == Stage::Abandoned && entry.sequence < published.entry.sequence && long_ago && !shown
+    });
+    match gone {
+        Some(record) => scene.effect(Step::Forget { record: Box::new(record.clone()) }),
+        None => Ruling::Pass,
+    }
+}

@@ -1,0 +1,86 @@
+//! What may be written over what: whose a target is decides, and what forbids it.
+
+use super::{
+    readable::Request,
+    scene::{Scene, Wait, after},
+};
+use crate::{
+    api::{
+        Reason,
+        publish::{SecretCreationPolicy, VaultCreationPolicy},
+    },
+    facts::{Carried, Holder, Owner, TargetId, TargetState},
+};
+
+/// What a target carries, if it is ours.
+pub(super) fn ours<'a>(state: &'a TargetState, owner: &Owner) -> Option<&'a Carried> {
+    match state {
+        TargetState::Present(carried) if carried.holder == Holder::Owned(owner.clone()) => Some(carried),
+        _ => None,
+    }
+}
+
+/// How a spec wants what exists at a target to be treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// Only what is ours, or nothing, is written over.
+    Owner,
+    /// Whatever is there is taken over.
+    Adopt,
+    /// Our keys are added to what is somebody else's.
+    Merge,
+}
+
+fn claim(request: &Request<'_>, id: &TargetId) -> Claim {
+    let publish = request.spec.publish.as_ref();
+    match id {
+        TargetId::Secret(_) => {
+            match publish.and_then(|publish| publish.secret.as_ref()).and_then(|secret| secret.creation_policy) {
+                None | Some(SecretCreationPolicy::Owner) => Claim::Owner,
+                Some(SecretCreationPolicy::Adopt) => Claim::Adopt,
+                Some(SecretCreationPolicy::Merge) => Claim::Merge,
+            }
+        }
+        TargetId::Vault { url, name } => {
+            let mut vaults = publish.iter().flat_map(|publish| &publish.key_vaults);
+            match vaults.find(|one| one.vault_url == *url && one.name == *name).and_then(|one| one.creation_policy) {
+                Some(VaultCreationPolicy::Adopt) => Claim::Adopt,
+                None | Some(VaultCreationPolicy::Owner) => Claim::Owner,
+            }
+        }
+    }
+}
+
+/// What forbids to write a target as it is; a person has to do something about it.
+pub(super) fn obstacle(scene: &Scene<'_>, id: &TargetId, state: &TargetState) -> Option<Wait> {
+    let until = Some(after(scene.now, scene.timing.drift));
+    let wait = |reason, waiting_for: String| Some(Wait { reason, waiting_for, until });
+    let claim = claim(scene.request, id);
+    match state {
+        TargetState::Absent if claim == Claim::Merge => wait(
+            Reason::SecretMissing,
+            format!("{id} does not exist, and creationPolicy Merge creates none: create it, or use Owner"),
+        ),
+        TargetState::Absent => None,
+        TargetState::Troubled(trouble) => wait(trouble.reason, format!("{}: {}", trouble.message, trouble.remedy)),
+        TargetState::Present(carried) => {
+            if let Some(trouble) = &carried.obstacle {
+                return wait(trouble.reason, format!("{}: {}", trouble.message, trouble.remedy));
+            }
+            match (&carried.holder, claim, id) {
+                (Holder::Owned(owner), ..) if *owner == scene.seen.owner => None,
+                (_, Claim::Adopt | Claim::Merge, _) => None,
+                (_, Claim::Owner, TargetId::Secret(_)) => wait(
+                    Reason::SecretNotOurs,
+                    format!(
+                        "{id} exists and is not ours: choose another name, delete it, or set creationPolicy to Adopt or Merge"
+                    ),
+                ),
+                (_, Claim::Owner, TargetId::Vault { .. }) => wait(
+                    Reason::VaultEntryNotOurs,
+                    format!("{id} exists without our tags: choose another name, or set creationPolicy to Adopt"),
+                ),
+            }
+        }
+    }
+}
