@@ -7,6 +7,7 @@
 mod apply;
 mod examples;
 mod faults;
+mod firms;
 mod lifecycle;
 mod manifests;
 mod newer;
@@ -68,6 +69,10 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             every_fault_of_the_api_server_ends_the_same
             a_crash_around_every_write_ends_the_same
             a_resource_that_cannot_be_written_holds_up_nobody_else;
+        firms:
+            pods_wait_for_what_is_published_and_sign_in_with_it
+            a_secret_that_leaves_its_place_is_found
+            an_operator_dies_at_the_point_that_it_is_to_die_at;
         lifecycle:
             it_ends_in_good_order
             it_ends_although_a_call_hangs

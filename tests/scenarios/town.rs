@@ -1,6 +1,17 @@
-//! Where scenarios happen: a control plane with our kinds, and in it a place for each scenario.
+//! Where scenarios happen: a control plane with our kinds, and in it a place for each scenario; or a firm, which is a
+//! place with an Azure of its own, and pods that sign in.
 
-use std::{path::Path, sync::Arc, time::Duration};
+mod ending;
+mod firm;
+mod pods;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+pub use self::firm::{Firm, Side};
 
 use k8s_openapi::{
     api::{
@@ -22,7 +33,7 @@ use libtest_mimic::Failed;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::manifests;
+use crate::manifests::{self, merged};
 
 /// The product.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_keywright");
@@ -112,7 +123,17 @@ impl Town {
             Api::namespaced(admin.clone(), namespace).create(&PostParams::default(), &here).await?;
         }
         let proxy = Proxy::start(&self.plane).await.map_err(chain)?;
-        Ok(Place { town: self.clone(), name: namespace, proxy })
+        let tenant = json!({"tenantId": manifests::CLIENT});
+        Ok(Place {
+            town: self.clone(),
+            name: namespace,
+            proxy,
+            client_id: manifests::CLIENT.to_owned(),
+            tenant,
+            args: vec![],
+            env: vec![],
+            logs: Mutex::default(),
+        })
     }
 
     /// A place with an operator at work.
@@ -130,6 +151,16 @@ pub struct Place {
     pub name: String,
     /// What stands between the operator and the API server.
     pub proxy: Proxy,
+    /// The application that resources are about.
+    client_id: String,
+    /// What the spec of its tenant says.
+    tenant: Value,
+    /// What its operators are told beside what all are.
+    pub args: Vec<String>,
+    /// What its operators find in their environment.
+    pub env: Vec<(String, String)>,
+    /// The log files of its operators.
+    logs: Mutex<Vec<PathBuf>>,
 }
 
 impl Place {
@@ -144,8 +175,11 @@ impl Place {
     pub async fn starting_operator(&self) -> Result<Operator, Failed> {
         let kubeconfig = self.town.plane.kubeconfig_for(&self.name, "keywright", Via::Proxy(&self.proxy)).await;
         let args = ["run", "--namespace", &self.name, "--admin-address", "127.0.0.1:0", "--instance", &self.name];
-        let none: [(&str, &str); 0] = [];
-        Operator::start(Path::new(BINARY), &kubeconfig.map_err(chain)?, args, none).map_err(chain)
+        let args = args.into_iter().chain(self.args.iter().map(String::as_str));
+        let env = self.env.iter().map(|(name, value)| (name, value));
+        let operator = Operator::start(Path::new(BINARY), &kubeconfig.map_err(chain)?, args, env).map_err(chain)?;
+        self.logs.lock().map_err(|_| "a scenario of this place has failed")?.push(operator.log().to_path_buf());
+        Ok(operator)
     }
 
     /// Wait until an operator watches.
@@ -156,21 +190,22 @@ impl Place {
 
     /// Apply the tenant of this place: a merge patch over one with a grant for everything here.
     pub async fn tenant(&self, patch: &Value) -> Result<(), Failed> {
-        let granting = json!({"spec": {"grants": [self.grant()]}});
+        let granting = json!({"spec": merged(self.tenant.clone(), &json!({"grants": [self.grant()]}))});
         self.apply("EntraTenant", &[&granting, patch]).await
     }
 
     /// A grant for the smallest resource of this place.
     pub fn grant(&self) -> Value {
         json!({
-            "name": "all", "namespaces": {"names": [self.name]}, "clientIds": [manifests::CLIENT],
+            "name": "all", "namespaces": {"names": [self.name]}, "clientIds": [self.client_id],
             "kinds": ["ClientSecret"],
         })
     }
 
     /// Apply a resource of this place: a merge patch over the smallest, which names the tenant of this place.
     pub async fn resource(&self, name: &str, patch: &Value) -> Result<(), Failed> {
-        let here = json!({"metadata": {"name": name}, "spec": {"tenantRef": {"name": self.name}}});
+        let spec = json!({"tenantRef": {"name": self.name}, "clientId": self.client_id});
+        let here = json!({"metadata": {"name": name}, "spec": spec});
         self.apply("EntraAppCredential", &[&here, patch]).await
     }
 

@@ -85,16 +85,18 @@ pub struct Rule {
     service: String,
     verb: String,
     path: String,
+    spared: Option<String>,
     when: When,
     action: Action,
 }
 
 /// A point in want of an action.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
     service: String,
     verb: String,
     path: String,
+    spared: Option<String>,
     when: When,
 }
 
@@ -103,17 +105,36 @@ impl Rule {
     /// slash, and `**` for any text.
     #[must_use]
     pub fn at(service: &str, verb: &str, path: &str) -> Point {
-        Point { service: service.into(), verb: verb.into(), path: path.into(), when: When::Every }
+        Point { service: service.into(), verb: verb.into(), path: path.into(), spared: None, when: When::Every }
     }
 
     fn is_reached_by(&self, request: &Request) -> bool {
         matches(&self.service, &request.service)
             && matches(&self.verb, &request.verb)
             && matches(&self.path, &request.path)
+            && self.spared.as_ref().is_none_or(|spared| *spared != request.user_agent)
     }
 }
 
 impl Point {
+    /// Who is asked there.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// What is asked there.
+    #[must_use]
+    pub fn verb(&self) -> &str {
+        &self.verb
+    }
+
+    /// Whoever asks under this name is spared, and not counted.
+    #[must_use]
+    pub fn sparing(self, user_agent: &str) -> Self {
+        Self { spared: Some(user_agent.to_owned()), ..self }
+    }
+
     /// Only at the k-th request, from 1.
     #[must_use]
     pub fn nth(self, k: usize) -> Self {
@@ -195,8 +216,15 @@ impl Point {
     /// Does this.
     #[must_use]
     pub fn then(self, action: Action) -> Rule {
-        let Self { service, verb, path, when } = self;
-        Rule { service, verb, path, when, action }
+        let Self { service, verb, path, spared, when } = self;
+        Rule { service, verb, path, spared, when, action }
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { service, verb, path, when, .. } = self;
+        write!(f, "{service} {verb} {path}, {when:?}")
     }
 }
 
@@ -313,6 +341,15 @@ mod tests {
         let second = faults.add(Rule::at("*", "create", "/a").nth(2).hang());
         let hit: Vec<bool> = (0..3).map(|_| faults.decide(&create("/a")).is_some()).collect();
         assert_eq!((hit, second.applied()), (vec![false, true, false], 1));
+    }
+
+    #[test]
+    fn whoever_is_spared_is_not_counted() {
+        let faults = Faults::default();
+        let added = faults.add(Rule::at("*", "create", "/a").sparing("a pod").nth(2).hang());
+        let by = |agent: &str| faults.decide(&Request { user_agent: agent.into(), ..create("/a") }).is_some();
+        assert_eq!([by("a pod"), by("us"), by("a pod"), by("us")], [false, false, false, true]);
+        assert_eq!(added.applied(), 1);
     }
 
     #[test]

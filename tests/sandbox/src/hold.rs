@@ -125,32 +125,63 @@ impl Held {
 
     /// A handle with which a fault can kill this program.
     pub(crate) fn kill_switch(&self) -> KillSwitch {
-        KillSwitch { name: self.name.clone(), words: self.words.downgrade(), ended: self.ended.clone() }
+        let target = Target { name: self.name.clone(), words: self.words.downgrade(), ended: self.ended.clone() };
+        KillSwitch(watch::channel(Some(target)).1)
     }
 }
 
 /// Kills one program, whoever started it: the means of a kill point. It does not keep the program alive.
 #[derive(Clone)]
-pub struct KillSwitch {
+pub struct KillSwitch(watch::Receiver<Option<Target>>);
+
+#[derive(Clone)]
+struct Target {
     name: String,
     words: mpsc::WeakUnboundedSender<Signal>,
     ended: watch::Receiver<Option<ExitStatus>>,
 }
 
+/// What connects a [`KillSwitch`] that was made before its program.
+#[derive(Debug)]
+pub struct Fuse(watch::Sender<Option<Target>>);
+
 impl KillSwitch {
-    /// Ends the program by SIGKILL, and returns when it is gone.
+    /// A switch for a program that is yet to be started, so that a rule is in force before its first request.
+    #[must_use]
+    pub fn to_be_connected() -> (Fuse, Self) {
+        let (fuse, target) = watch::channel(None);
+        (Fuse(fuse), Self(target))
+    }
+
+    /// Ends the program by SIGKILL, and returns when it is gone. It waits until the switch is connected.
     pub async fn kill(&self) {
-        if let Some(words) = self.words.upgrade() {
+        // An error means that it never will be.
+        let connected = self.0.clone().wait_for(Option::is_some).await.ok().and_then(|target| target.clone());
+        let Some(Target { words, ended, .. }) = connected else { return };
+        if let Some(words) = words.upgrade() {
             let _ = words.send(Signal::Kill);
         }
         // An error means that its owner has let go of it; then it is ending as well.
-        let _ = end_of(&self.ended).await;
+        let _ = end_of(&ended).await;
+    }
+}
+
+impl Fuse {
+    /// Connects the switch to the program of another one.
+    pub fn connect(self, to: &KillSwitch) {
+        self.0.send_replace(to.0.borrow().clone());
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Debug for KillSwitch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KillSwitch({})", self.name)
+        write!(f, "KillSwitch({:?})", *self.0.borrow())
     }
 }
 

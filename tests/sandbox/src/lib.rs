@@ -15,6 +15,7 @@
 //! - `witness`, `node`: what pods have seen; nodes whose pods really sign in.
 //! - `azure`: Graph and the token endpoint, with replicas that lag, and Key Vault. It knows no Kubernetes.
 //! - `ledger`: what must be true in the end, of Azure's log and what pods have seen.
+//! - `points`: where a run can be hit, of what was asked in another.
 //!
 //! A scenario begins with [`Plane::start`], puts a [`Proxy`] in front of it, and runs an [`Operator`] under a
 //! ServiceAccount of its own with [`Plane::kubeconfig_for`].
@@ -33,6 +34,7 @@ mod operator;
 mod pki;
 mod places;
 mod plane;
+pub mod points;
 mod ports;
 mod programs;
 mod progress;
@@ -46,7 +48,7 @@ pub mod witness;
 
 pub use azure::Azure;
 pub use faults::{Faults, Rule};
-pub use hold::KillSwitch;
+pub use hold::{Fuse, KillSwitch};
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use node::Nodes;

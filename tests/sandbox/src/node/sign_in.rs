@@ -25,6 +25,9 @@ use tokio::sync::watch;
 use super::credential::{Credential, Proof};
 use crate::witness::{Cause, Testimony};
 
+/// By what name pods ask for tokens, so that their requests can be told from others'.
+pub const USER_AGENT: &str = "keywright-sandbox-pod";
+
 /// An answer longer than this is none.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -144,7 +147,7 @@ impl Door {
         Request::post(credential.endpoint())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
-            .header(header::USER_AGENT, "keywright-sandbox-pod")
+            .header(header::USER_AGENT, USER_AGENT)
             .body(Full::new(form.finish().into()))
     }
 }

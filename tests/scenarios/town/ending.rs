@@ -1,0 +1,147 @@
+//! The end of a scenario in a firm: what the ledger says of its tenant, and whether a value of a secret is anywhere but
+//! in the data of Secrets.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use keywright_sandbox::{
+    Ledger, Operator,
+    ledger::{Leak, Offence},
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::ListParams,
+    core::DynamicObject,
+    discovery::{ApiGroup, Discovery, Scope, verbs},
+    runtime::{WatchStreamExt, watcher},
+};
+use libtest_mimic::Failed;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Firm, chain, insist};
+use crate::lifecycle::Admin;
+
+/// What keeps a credential before it is published, which is for nobody to take it from.
+const RECORD: &str = "keywright.dev/record";
+
+/// Everything that was ever in the Secrets of a namespace for others to take: when, and what.
+pub struct Published {
+    secrets: Api<Secret>,
+    identity: &'static str,
+    seen: Arc<Mutex<Vec<(Timestamp, String)>>>,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Published {
+    /// Watch the Secrets of a namespace from now on, but for the operator's own.
+    pub fn watch(secrets: Api<Secret>, identity: &'static str) -> Self {
+        let seen: Arc<Mutex<Vec<(Timestamp, String)>>> = Arc::default();
+        let (watched, told) = (secrets.clone(), Arc::clone(&seen));
+        let watch = tokio::spawn(async move {
+            let mut changes = watcher(watched, watcher::Config::default()).applied_objects().boxed();
+            loop {
+                // An error is told, and the watch begun again.
+                if let Ok(Some(secret)) = changes.try_next().await {
+                    locked(&told).extend(offered(&secret, identity));
+                }
+            }
+        });
+        Self { secrets, identity, seen, _watch: AbortOnDropHandle::new(watch) }
+    }
+
+    /// Everything until now.
+    async fn so_far(&self) -> Result<Vec<(Timestamp, String)>, Failed> {
+        // A watch may not have told of the last change yet.
+        let now = self.secrets.list(&ListParams::default()).await?;
+        let before = locked(&self.seen).clone();
+        Ok(before.into_iter().chain(now.iter().filter_map(|secret| offered(secret, self.identity))).collect())
+    }
+}
+
+/// What a Secret has for others to take.
+fn offered(secret: &Secret, identity: &str) -> Option<(Timestamp, String)> {
+    let is_for_others = secret.type_.as_deref() != Some(RECORD) && secret.name_any() != identity;
+    let data = secret.data.iter().flatten().map(|(_, value)| String::from_utf8_lossy(&value.0).into_owned());
+    is_for_others.then(|| (Timestamp::now(), data.collect::<Vec<_>>().join("\n")))
+}
+
+/// A text is added whole, so a panic elsewhere does not spoil the others.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Firm {
+    /// The ledger of its tenant, with what its pods have seen, and what was published in its vault and its Secrets.
+    pub async fn ledger(&self) -> Result<Ledger, Failed> {
+        let published = self.published.so_far().await?;
+        let ledger = self.azure.ledger(self.payments.tenant, &self.witnesses()).map_err(chain)?;
+        let credentials = ledger.verdict().credentials;
+        let of_key = |key_id| credentials.iter().find(|one| one.key_id == key_id).map(|one| one.fingerprint);
+        let found = published.into_iter().flat_map(|(time, text)| {
+            ledger.leaks([("", text)]).into_iter().filter_map(move |found| Some((of_key(found.key_id)?, time)))
+        });
+        let found: Vec<_> = found.collect();
+        Ok(found.into_iter().fold(ledger, |ledger, (fingerprint, time)| ledger.published(fingerprint, time)))
+    }
+
+    /// The end of a scenario: nothing is wrong in the ledger, and no value anywhere where it must not be.
+    pub async fn ends_clean(&self, operator: &Operator) -> Result<(), Failed> {
+        self.ends_with(operator, &[]).await
+    }
+
+    /// The end of a scenario whose point is that something goes wrong: this, and nothing else.
+    pub async fn ends_with(&self, operator: &Operator, expected: &[Offence]) -> Result<(), Failed> {
+        self.ledger().await?.expect(expected).map_err(chain)?;
+        let leaks = self.leaks(operator).await?;
+        let told: Vec<String> = leaks.iter().map(Leak::to_string).collect();
+        insist(leaks.is_empty(), format!("secrets have left their place:\n{}", told.join("\n")))
+    }
+
+    /// Every value of this tenant in anything that was written.
+    pub async fn leaks(&self, operator: &Operator) -> Result<Vec<Leak>, Failed> {
+        let mut written = self.objects().await?;
+        for log in locked(&self.logs).iter() {
+            written.push((format!("the log {}", log.display()), fs::read_to_string(log)?));
+        }
+        written.push(("the metrics".into(), Admin::of(operator).await?.get("/metrics").await?.1));
+        let asked = self.proxy.journal().entries().into_iter().chain(self.azure.journal().entries());
+        written.extend(asked.map(|entry| (format!("the request {} {}", entry.verb, entry.path), entry.to_string())));
+        written.push(("what is told in the directory".into(), format!("{:#}", self.azure.inspect())));
+        written.push(("what is told in the vault".into(), format!("{:#}", self.azure.inspect_vaults())));
+        Ok(self.ledger().await?.leaks(written))
+    }
+
+    /// Every object of this place, and those that are in no place, without the data of Secrets.
+    async fn objects(&self) -> Result<Vec<(String, String)>, Failed> {
+        let client = self.town.admin();
+        let discovery = Discovery::new(client.clone()).run_aggregated().await?;
+        let kinds = discovery.groups().flat_map(ApiGroup::recommended_resources);
+        let mut objects = vec![];
+        for (kind, can) in kinds.filter(|(_, can)| can.supports_operation(verbs::LIST)) {
+            let mut lists: Vec<Api<DynamicObject>> = match can.scope {
+                Scope::Cluster => vec![Api::all_with(client.clone(), &kind)],
+                Scope::Namespaced => vec![Api::namespaced_with(client.clone(), &self.name, &kind)],
+            };
+            if kind.kind == "Event" {
+                // Those about the tenant.
+                lists.push(Api::namespaced_with(client.clone(), "default", &kind));
+            }
+            for list in lists {
+                for mut object in list.list(&ListParams::default()).await? {
+                    if kind.kind == "Secret" {
+                        object.data["data"] = "left out".into();
+                    }
+                    let text = serde_json::to_string_pretty(&object)?;
+                    objects
+                        .push((format!("{} {}", kind.kind, object.meta().name.as_deref().unwrap_or_default()), text));
+                }
+            }
+        }
+        Ok(objects)
+    }
+}

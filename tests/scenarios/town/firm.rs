@@ -1,0 +1,146 @@
+//! A firm: a place whose tenant is real. It has an Azure of its own, whose faults, journal and ledger are nobody else's;
+//! in it the operator's application with its secret, the workload's, which the operator owns, and a vault that the
+//! operator may write to. The shipped binary finds it at the real host names.
+
+use std::ops::Deref;
+
+use k8s_openapi::api::core::v1::Secret;
+use keywright_sandbox::{
+    Azure, KUBERNETES, KillSwitch, Nodes, Operator,
+    azure::{self, Grant, NewApplication, NewPassword, Role, Seeded},
+    faults::{Added, Point},
+    points,
+};
+use kube::{Api, api::PostParams};
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{Place, Town, chain, ending::Published};
+
+/// The Secret with what the operator signs in with.
+const IDENTITY: &str = "keywright-identity";
+
+/// A place whose tenant is real. What a place can, it can.
+pub struct Firm {
+    place: Place,
+    /// Its Azure.
+    pub azure: Azure,
+    /// The operator's application.
+    pub keywright: Seeded,
+    /// The workload's application, which resources are about.
+    pub payments: Seeded,
+    /// The URL of its vault.
+    pub vault: String,
+    pub(super) nodes: OnceCell<Nodes>,
+    pub(super) published: Published,
+}
+
+/// On which side of its effect a request is hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It is not carried out.
+    Before,
+    /// It is carried out, and not answered.
+    After,
+}
+
+impl Deref for Firm {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Town {
+    /// A firm of this name, of at most 20 characters, whose Azure is fifty times as fast as the real one.
+    pub async fn firm(&self, name: &str) -> Result<Firm, Failed> {
+        self.firm_with(name, azure::Options { scale: 0.02, ..azure::Options::default() }).await
+    }
+
+    /// A firm with an Azure like this.
+    pub async fn firm_with(&self, name: &str, options: azure::Options) -> Result<Firm, Failed> {
+        let mut place = self.place(name).await?;
+        let options = azure::Options { dir: Some(self.plane.dir().to_path_buf()), ..options };
+        let azure = Azure::start(options).await.map_err(chain)?;
+        let tenant = azure.seed_tenant();
+        let application = |name: &str, owners: &[Seeded], roles: &[&str]| {
+            let new = NewApplication {
+                display_name: name.to_owned(),
+                owners: owners.iter().map(|owner| owner.principal).collect(),
+                roles: roles.iter().map(ToString::to_string).collect(),
+                ..NewApplication::default()
+            };
+            azure.seed_application(tenant, new).map_err(chain)
+        };
+        let keywright = application("keywright", &[], &["Application.ReadWrite.OwnedBy"])?;
+        let payments = application("payments", &[keywright], &[])?;
+        let vault = format!("kv-{name}");
+        azure.seed_vault(tenant, &vault).map_err(chain)?;
+        let writer = Grant::role(keywright.principal, Role::SecretsOfficer, None);
+        azure.seed_grant(&vault, writer).map_err(chain)?;
+
+        let value = azure.seed_password(&keywright, NewPassword::default()).map_err(chain)?.value;
+        let secret = json!({"metadata": {"name": IDENTITY}, "stringData": {"AZURE_CLIENT_SECRET": value}});
+        let secrets: Api<Secret> = Api::namespaced(self.admin(), name);
+        secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+        let identity = json!({"clientId": keywright.client_id, "secretRef": {"name": IDENTITY}});
+        place.tenant = json!({"tenantId": tenant, "identity": {"clientSecret": identity}});
+        place.client_id = payments.client_id.to_string();
+        place.env = surroundings(&azure);
+        let published = Published::watch(secrets, IDENTITY);
+        let vault = format!("https://{vault}.vault.azure.net");
+        Ok(Firm { place, azure, keywright, payments, vault, nodes: OnceCell::new(), published })
+    }
+}
+
+/// What leads the shipped binary to this Azure. Not `HTTPS_PROXY`: kube takes that for the way to the API server of a
+/// kubeconfig too, whatever `NO_PROXY` says, and without its feature for proxies there is no way then.
+fn surroundings(azure: &Azure) -> Vec<(String, String)> {
+    let proxy = azure.endpoints().proxy.clone();
+    let ca = azure.ca_file().display().to_string();
+    let variables = [("ALL_PROXY", proxy), ("NO_PROXY", "127.0.0.1".to_owned()), ("SSL_CERT_FILE", ca)];
+    variables.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+impl Firm {
+    /// Tell all operators that are yet to start something more.
+    pub fn operators_are_told<const N: usize>(&mut self, args: [&str; N]) {
+        self.place.args.extend(args.map(str::to_owned));
+    }
+
+    /// Apply the tenant: a merge patch over one with a grant for everything here, the vault included.
+    pub async fn tenant(&self, patch: &Value) -> Result<(), Failed> {
+        let granting = json!({"spec": {"grants": [self.grant()]}});
+        self.place.tenant(&super::merged(granting, patch)).await
+    }
+
+    /// A grant for everything here.
+    pub fn grant(&self) -> Value {
+        super::merged(self.place.grant(), &json!({"keyVaults": [{"url": self.vault}]}))
+    }
+
+    /// The points on both sides that its operators have touched so far.
+    pub fn points(&self) -> Vec<Point> {
+        let mut entries = self.proxy.journal().entries();
+        entries.extend(self.azure.journal().entries());
+        entries.sort_by_key(|entry| entry.time);
+        points::touched(&entries)
+    }
+
+    /// An operator that dies at a point, wherever that is; the point counts from its first request on.
+    pub async fn operator_killed_at(&self, point: &Point, side: Side) -> Result<(Operator, Added), Failed> {
+        let (fuse, switch) = KillSwitch::to_be_connected();
+        let faults = if point.service() == KUBERNETES { self.proxy.faults() } else { self.azure.faults() };
+        let point = point.clone();
+        let rule = match side {
+            Side::Before => point.kill_before(switch),
+            Side::After => point.kill_after(switch),
+        };
+        let added = faults.add(rule);
+        let operator = self.starting_operator().await?;
+        fuse.connect(&operator.kill_switch());
+        Ok((operator, added))
+    }
+}
