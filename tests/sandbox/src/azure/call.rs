@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// A request, whole.
 #[derive(Clone, Debug)]
@@ -44,6 +45,18 @@ impl Call {
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, token) = self.header("authorization")?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// By what ID the client knows its request, if it says so.
+    #[must_use]
+    pub fn client_request_id(&self) -> Option<Uuid> {
+        Uuid::try_parse(self.header("client-request-id")?).ok()
+    }
+
+    /// Whether the client wants that ID back in a header; the token endpoint has to be asked for it.
+    #[must_use]
+    pub fn wants_its_id_back(&self) -> bool {
+        self.header("return-client-request-id").is_some_and(|wish| wish.eq_ignore_ascii_case("true"))
     }
 
     /// The query's parameters, decoded; of several with one name the last.

@@ -123,7 +123,7 @@ impl Room {
         let entry = self.journal.open(&asked, body);
         let action = self.faults.decide(&asked);
         let id = self.directory.lock().dice.uuid();
-        let made_up = |status, retry_after, body| made_up::answer(service, id, status, retry_after, body);
+        let made_up = |status, retry_after, body| made_up::answer(service, &call, id, status, retry_after, body);
         let effect = async { Ok(self.effect(service, &call, &entry)) };
         weather::carry_out(action, &entry, effect, made_up).await
     }

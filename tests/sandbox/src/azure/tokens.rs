@@ -132,14 +132,13 @@ impl Tokens {
     }
 
     /// Who bears this token (what follows `Bearer ` in the header), if it is ours, in time, and for one of these
-    /// audiences. A slash at an audience's end makes no difference.
+    /// audiences, letter by letter.
     pub fn verify(&self, bearer: &str, audience: &[&str], now: Timestamp) -> Result<Caller, Refused> {
         if bearer.is_empty() {
             return Err(Refused::Empty);
         }
         let claims = self.signed_by_us(bearer)?;
-        let found = claims.aud.trim_end_matches('/');
-        if !audience.iter().any(|expected| expected.trim_end_matches('/') == found) {
+        if !audience.contains(&claims.aud.as_str()) {
             return Err(Refused::Audience(claims.aud));
         }
         let second = |second| Timestamp::from_second(second).map_err(|_| Refused::Malformed);
@@ -206,7 +205,7 @@ mod tests {
     fn what_was_issued_is_accepted_until_it_expires() {
         let (tokens, now) = (Tokens::new().unwrap(), Timestamp::now());
         let token = tokens.issue(&caller(), GRAPH, now).unwrap();
-        assert_eq!(tokens.verify(&token, &["https://graph.microsoft.com/"], now), Ok(caller()));
+        assert_eq!(tokens.verify(&token, &["https://vault.azure.net", GRAPH], now), Ok(caller()));
         let later = now + SignedDuration::from_mins(61);
         assert!(matches!(tokens.verify(&token, &[GRAPH], later), Err(Refused::Expired(_))));
         let earlier = now - SignedDuration::from_mins(6);
@@ -219,6 +218,8 @@ mod tests {
         let token = tokens.issue(&caller(), GRAPH, now).unwrap();
         let vault = tokens.verify(&token, &["https://vault.azure.net"], now);
         assert_eq!(vault, Err(Refused::Audience(GRAPH.into())));
+        let slash = tokens.verify(&token, &["https://graph.microsoft.com/"], now);
+        assert_eq!(slash, Err(Refused::Audience(GRAPH.into())), "a slash is a letter");
         assert_eq!(other.verify(&token, &[GRAPH], now), Err(Refused::Signature));
         let (head, rest) = token.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();

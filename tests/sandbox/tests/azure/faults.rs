@@ -57,6 +57,23 @@ async fn answers_are_made_up_in_the_services_own_form() {
     assert_eq!(place.azure.journal().count(|entry| entry.fault.is_some()), 3);
 }
 
+/// AZURE 1.1 and 4.2: every answer carries the client's own ID, also one that a fault makes up.
+#[tokio::test]
+async fn made_up_answers_echo_the_clients_id() {
+    let place = at_once().await;
+    place.azure.faults().add(Rule::at("*", "*", "**").answer(503));
+    let id = uuid::Uuid::from_u128(0x1234).to_string();
+    let headers = [("client-request-id", id.as_str()), ("return-client-request-id", "true")];
+    let form = form(place.payments.client_id, "any", GRAPH_SCOPE);
+    let token = place.client.send(hyper::Method::POST, &place.token_url(), &headers, &form).await;
+    assert_eq!((token.json()["correlation_id"].as_str(), token.header("client-request-id")), (Some(&*id), &*id));
+    let url = "https://graph.microsoft.com/v1.0/applications";
+    let graph = place.client.send(hyper::Method::GET, url, &headers[..1], "").await;
+    let told = &graph.json()["error"]["innerError"]["client-request-id"];
+    assert_eq!((told.as_str(), graph.header("client-request-id")), (Some(&*id), &*id));
+    assert_ne!(graph.header("request-id"), id);
+}
+
 #[tokio::test]
 async fn a_hang_has_no_effect_and_a_delay_has_it_late() {
     let place = at_once().await;

@@ -132,10 +132,9 @@ pub(crate) fn verb(method: &Method, path: &str) -> &'static str {
 impl Endpoint<'_> {
     /// Answers a request.
     pub(crate) fn answer(self, call: &Call, now: Timestamp) -> Answer {
-        let client = call.header("client-request-id").and_then(|id| Uuid::try_parse(id).ok());
         let mut state = self.directory.lock();
         let request = state.dice.uuid();
-        let ids = Ids { request, client: client.unwrap_or(request), now };
+        let ids = Ids { request, client: call.client_request_id().unwrap_or(request), now };
         let mut headers = vec![];
         let answered = self.let_in(call, now).and_then(|caller| {
             let asked = asked(&call.method, &call.path).ok_or_else(|| Error::no_such_segment(&call.path))?;
@@ -155,9 +154,10 @@ impl Endpoint<'_> {
     }
 
     fn let_in(self, call: &Call, now: Timestamp) -> Result<Caller, Error> {
-        let fixed = ["https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000", self.free];
-        let hosts = CLOUDS.iter().flat_map(|cloud| cloud.graphs).map(|host| format!("https://{host}"));
-        let hosts: Vec<String> = hosts.collect();
+        let fixed = ["00000003-0000-0000-c000-000000000000", self.free];
+        // Unlike Key Vault, Graph does not mind a slash at the end.
+        let hosts = CLOUDS.iter().flat_map(|cloud| cloud.graphs);
+        let hosts: Vec<String> = hosts.flat_map(|host| ["", "/"].map(|end| format!("https://{host}{end}"))).collect();
         let audience: Vec<&str> = fixed.into_iter().chain(hosts.iter().map(String::as_str)).collect();
         let verified = self.tokens.verify(call.bearer().unwrap_or_default(), &audience, now);
         verified.map_err(|refused| Error::not_let_in(&refused))

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::refusals::Refusal;
 use crate::azure::call::Call;
 use crate::azure::clouds::CLOUDS;
 
@@ -36,18 +37,22 @@ pub(super) fn metadata(call: &Call, tenant: &str, issuer: &str, version_1: bool)
     })
 }
 
-/// Which hosts are aliases of each other, for every cloud.
-pub(super) fn instance(call: &Call) -> Value {
+/// Which hosts are aliases of each other, for every cloud; whoever asks about another host is refused.
+pub(super) fn instance(call: &Call) -> Result<Value, Refusal> {
     let parameters = call.parameters();
     let endpoint = parameters.get("authorization_endpoint").map(String::as_str).unwrap_or_default();
+    let host = endpoint.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if !CLOUDS.iter().any(|cloud| cloud.authorities.contains(&host)) {
+        return Err(Refusal::unknown_instance());
+    }
     let base = endpoint.split("/oauth2").next().unwrap_or_default();
     let clouds = CLOUDS.iter().map(|cloud| {
         let preferred = cloud.authorities.first();
         json!({"preferred_network": preferred, "preferred_cache": preferred, "aliases": cloud.authorities})
     });
-    json!({
+    Ok(json!({
         "tenant_discovery_endpoint": format!("{base}/v2.0/.well-known/openid-configuration"),
         "api-version": "1.1",
         "metadata": clouds.collect::<Vec<_>>(),
-    })
+    }))
 }

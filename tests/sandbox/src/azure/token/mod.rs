@@ -10,7 +10,6 @@ mod sign_in;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
-use uuid::Uuid;
 
 use self::refusals::Ids;
 use self::sign_in::{Accepted, Outcome};
@@ -71,24 +70,25 @@ pub(crate) fn verb(method: &Method, path: &str) -> &'static str {
 impl Endpoint<'_> {
     /// Answers a request.
     pub(crate) fn answer(self, call: &Call, now: Timestamp) -> Answer {
-        let correlation = call.header("client-request-id").and_then(|id| Uuid::try_parse(id).ok());
         let (trace, made_up) = {
             let dice = &mut self.directory.lock().dice;
             (dice.uuid(), dice.uuid())
         };
-        let ids = Ids { trace, correlation: correlation.unwrap_or(made_up), now };
+        let ids = Ids { trace, correlation: call.client_request_id().unwrap_or(made_up), now };
         let answer = match asked(&call.method, &call.path) {
             Some(Asked::SignIn(tenant, version_1)) => self.sign_in(call, tenant, version_1, ids),
             Some(Asked::Metadata(tenant, version_1)) => self.metadata(call, tenant, version_1, ids),
-            Some(Asked::Instance) => call::json(StatusCode::OK, &discovery::instance(call)),
+            Some(Asked::Instance) => match discovery::instance(call) {
+                Ok(told) => call::json(StatusCode::OK, &told),
+                Err(refusal) => refusal.answer(ids, &call.origin),
+            },
             Some(Asked::Keys) => call::json(StatusCode::OK, &self.tokens.keys()),
             None => call::empty(StatusCode::NOT_FOUND),
         };
         let answer = with(answer, "x-ms-request-id", &trace.to_string());
         let answer = with(answer, "x-ms-ests-server", "2.1.22215.6 - SANDBOX ProdSlices");
         let answer = with(with(answer, "cache-control", "no-store, no-cache"), "pragma", "no-cache");
-        let echoed = call.header("return-client-request-id").is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
-        if echoed { with(answer, "client-request-id", &ids.correlation.to_string()) } else { answer }
+        if call.wants_its_id_back() { with(answer, "client-request-id", &ids.correlation.to_string()) } else { answer }
     }
 
     fn metadata(self, call: &Call, tenant: &str, version_1: bool, ids: Ids) -> Answer {
@@ -97,7 +97,7 @@ impl Endpoint<'_> {
         } else {
             match sign_in::tenant(&mut self.directory.lock(), tenant) {
                 Ok(tenant) => tenant.id.to_string(),
-                Err(refusal) => return refusal.answer(ids, &call.origin),
+                Err(refusal) => return refusal.of_metadata().answer(ids, &call.origin),
             }
         };
         call::json(StatusCode::OK, &discovery::metadata(call, tenant, &issuer, version_1))

@@ -65,6 +65,15 @@ impl Refusal {
         Self::bad_request(90_002, "invalid_request", text)
     }
 
+    /// The same, as `OpenID`'s metadata tell it: about the tenant, and not about the request.
+    pub(crate) fn of_metadata(self) -> Self {
+        if self.code == 90_002 { Self { error: "invalid_tenant", ..self } } else { self }
+    }
+
+    pub(crate) fn unknown_instance() -> Self {
+        Self::bad_request(50_049, "invalid_instance", "Unknown or invalid instance.")
+    }
+
     pub(crate) fn unsupported_grant(grant: &str) -> Self {
         let text = format!("The app requested an unsupported grant type '{grant}'.");
         Self::bad_request(70_003, "unsupported_grant_type", text)
