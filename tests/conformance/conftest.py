@@ -36,6 +36,7 @@ class Azure:
     def __init__(self, told: dict[str, Any]) -> None:
         self.proxy, self.ca_file = told["proxy"], told["caFile"]
         self.authority, self.graph, self.vault = told["authority"], told["graph"], told["vault"]
+        self.vault_suffix = told["vaultSuffix"]
         self._admin = told["admin"]
         self._session = requests.Session()
         self._session.trust_env = False  # the administrator is not behind the proxy

@@ -242,6 +242,12 @@ def test_an_unknown_tenant(tenant):
         assert code_of("".join(traceback.format_exception(refused.value))) == 90002
 
 
+def test_an_unknown_instance(tenant):
+    """AZURE 4.3: 50049; a client that does not know a host asks one that it knows, and believes the refusal."""
+    with pytest.raises(ValueError, match="invalid_instance"):
+        confidential(tenant.application(), "secret", host="https://login.example.com").acquire_token_for_client([GRAPH])
+
+
 @pytest.mark.parametrize(
     ("scope", "code"),
     [

@@ -10,6 +10,7 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceExistsError,
     ResourceNotFoundError,
+    ServiceRequestError,
 )
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest
@@ -288,8 +289,8 @@ def test_national_clouds_have_their_own_vaults(vault, host, suffix):
 
 
 def test_a_custom_cloud_takes_the_client_as_far_as_ids_are_read(azure, vault):
-    """At the free endpoint a vault is a path. The client follows the challenge, if it is told not to mind the host, and
-    is served; but it reads IDs as if vaults were hosts, so beyond that there is only the proxy for it."""
+    """At the free endpoint a vault can be a path. The client follows the challenge, if it is told not to mind the host,
+    and is served; but it reads IDs as if vaults were hosts."""
     payments = vault.tenant.application()
     vault.grant(payments, role="SecretsOfficer")
     options = {"authority": azure.authority, "disable_instance_discovery": True}
@@ -298,3 +299,26 @@ def test_a_custom_cloud_takes_the_client_as_far_as_ids_are_read(azure, vault):
         with pytest.raises(ValueError, match="is not a valid ID"):
             secrets.set_secret("payments", "value")
     assert vault.asked("setSecret") == [401, 200]
+
+
+def test_a_custom_cloud_has_vaults_as_hosts(azure, vault):
+    """AZURE 6 and 9: the client compares the host with the resource of the challenge, and reads versions from IDs."""
+    payments = vault.tenant.application()
+    vault.grant(payments, role="SecretsOfficer")
+    options = {"authority": azure.authority, "disable_instance_discovery": True}
+    credential = ClientSecretCredential(vault.tenant.id, payments.client_id, payments.password().value, **options)
+    with SecretClient(f"https://{vault.name}.{azure.vault_suffix}", credential) as secrets:
+        put = secrets.set_secret("payments", "value", tags={"keyId": "7c1e"})
+        assert secrets.get_secret("payments", put.properties.version).value == "value"
+        versions = secrets.list_properties_of_secret_versions("payments")
+        assert [known.version for known in versions] == [put.properties.version]
+    assert vault.asked("setSecret") == [401, 200]
+
+
+def test_a_vault_that_nobody_created_has_no_address(azure, tenant):
+    """AZURE 6: its name is that of a host, which nobody knows; the client never gets as far as an answer."""
+    payments = tenant.application()
+    credential = ClientSecretCredential(tenant.id, payments.client_id, payments.password().value)
+    for url in ("https://kv-nowhere.vault.azure.net", f"https://kv-nowhere.{azure.vault_suffix}"):
+        with SecretClient(url, credential, retry_total=0) as secrets, pytest.raises(ServiceRequestError):
+            secrets.get_secret("payments")

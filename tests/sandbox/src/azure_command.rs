@@ -71,6 +71,7 @@ fn told(azure: &Azure, seeded: &Value) -> Value {
         "authority": endpoints.authority,
         "graph": endpoints.graph,
         "vault": endpoints.vault,
+        "vaultSuffix": endpoints.vault_suffix,
         "admin": endpoints.admin,
         "seeded": seeded,
     })

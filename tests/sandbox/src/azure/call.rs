@@ -14,8 +14,9 @@ use uuid::Uuid;
 pub struct Call {
     /// The method.
     pub method: Method,
-    /// How the service was addressed: `https://kv-payments.vault.azure.net`, or `https://127.0.0.1:40123/kv-payments`
-    /// at a free endpoint; without a slash at the end. What a service puts before the links that it answers with.
+    /// How the service was addressed: `https://kv-payments.vault.azure.net`, or at a free endpoint
+    /// `https://127.0.0.1:40123/kv-payments` or `https://kv-payments.vault.localhost:40123`; without a slash at the end.
+    /// What a service puts before the links that it answers with.
     pub origin: String,
     /// The host that was asked for, without a port: `kv-payments.vault.azure.net`. At a free endpoint, what stands for
     /// it: `kv-payments.vault.localhost`.

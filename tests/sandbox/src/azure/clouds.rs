@@ -56,25 +56,29 @@ pub(crate) const CLOUDS: [Cloud; 3] = [
     },
 ];
 
-/// The suffix of vaults at the free endpoint, whose name is the first segment of the path.
+/// The suffix of vaults at the free endpoint. (Below `localhost` itself there are no certificates: a wildcard has to be
+/// followed by two labels.)
 pub(crate) const FREE_VAULTS: &str = "vault.localhost";
 
 /// Every host name that a certificate has to bear; vaults by a wildcard.
 pub(crate) fn all_names() -> Vec<String> {
     let fixed = CLOUDS.iter().flat_map(|cloud| cloud.authorities.iter().chain(cloud.graphs)).map(ToString::to_string);
-    fixed.chain(CLOUDS.iter().map(|cloud| format!("*.{}", cloud.vaults))).collect()
+    let vaults = CLOUDS.iter().map(|cloud| cloud.vaults).chain([FREE_VAULTS]);
+    fixed.chain(vaults.map(|suffix| format!("*.{suffix}"))).collect()
+}
+
+/// The name of the vault whose host it is, below this suffix.
+pub(crate) fn vault_of<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
+    let name = host.strip_suffix(suffix)?.strip_suffix('.')?;
+    (!name.is_empty() && !name.contains('.')).then_some(name)
 }
 
 /// Whose host it is.
 pub(crate) fn service_of(host: &str) -> Option<Service> {
-    let is_vault = |suffix: &str| {
-        let name = host.strip_suffix(suffix).and_then(|name| name.strip_suffix('.'));
-        name.is_some_and(|name| !name.is_empty() && !name.contains('.'))
-    };
     CLOUDS.iter().find_map(|cloud| match host {
         _ if cloud.authorities.contains(&host) => Some(Service::Token),
         _ if cloud.graphs.contains(&host) => Some(Service::Graph),
-        _ => is_vault(cloud.vaults).then_some(Service::Vault),
+        _ => vault_of(host, cloud.vaults).map(|_| Service::Vault),
     })
 }
 

@@ -37,7 +37,7 @@ use self::directory::Directory;
 pub use self::log::{Actor, Cause, Change, RefusedSignIn, What};
 pub use self::quotas::{Limit, Limits};
 pub use self::replicas::Lag;
-use self::server::Room;
+use self::server::{Free, Room};
 pub use self::tenants::Weather;
 use self::tokens::Tokens;
 use self::vault::Vaults;
@@ -87,8 +87,12 @@ pub struct Endpoints {
     pub authority: String,
     /// Graph for a custom cloud.
     pub graph: String,
-    /// Key Vault for a custom cloud; a vault is at this address, a slash, and its name.
+    /// Key Vault for a custom cloud; a vault is at this address, a slash, and its name. Clients that take a vault for a
+    /// host reach it at `https://<name>.` and [`Endpoints::vault_suffix`].
     pub vault: String,
+    /// What follows the name of a vault that is a host: `vault.localhost:40123`. Not every system resolves such names,
+    /// but the CONNECT proxy knows them too.
+    pub vault_suffix: String,
     /// The administrator, without TLS: see [`Azure`]'s methods, which it offers as JSON.
     pub admin: String,
 }
@@ -123,17 +127,22 @@ impl Azure {
             authority: https(authority.address),
             graph: https(graph.address),
             vault: https(vault.address),
+            vault_suffix: format!("{}:{}", clouds::FREE_VAULTS, vault.address.port()),
             admin: format!("http://{}", admin.address),
         };
         let weather = Weather::scaled(options.scale);
         let room = Room {
             directory: Directory::new(options.replicas, weather, options.seed),
             tokens: Tokens::new()?,
-            vaults: Vaults::new(options.scale, options.seed, endpoints.authority.clone(), endpoints.vault.clone()),
+            vaults: Vaults::new(options.scale, options.seed, endpoints.authority.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
             acceptor,
-            free: [endpoints.graph.clone(), endpoints.vault.clone()],
+            free: Free {
+                graph: endpoints.graph.clone(),
+                vault: endpoints.vault.clone(),
+                vaults: format!("https://{}", endpoints.vault_suffix),
+            },
             rules: Mutex::default(),
         };
         let open = CancellationToken::new();

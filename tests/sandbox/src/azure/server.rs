@@ -41,10 +41,21 @@ pub(super) struct Room {
     pub(super) journal: Journal,
     pub(super) faults: Faults,
     pub(super) acceptor: TlsAcceptor,
-    /// The addresses of Graph and Key Vault at the free endpoints.
-    pub(super) free: [String; 2],
+    /// What tokens are for at the free endpoints.
+    pub(super) free: Free,
     /// The rules that were added over HTTP.
     pub(super) rules: Mutex<Rules>,
+}
+
+/// The addresses of Graph and Key Vault at the free endpoints, which are audiences as well.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Free {
+    /// Graph.
+    pub(crate) graph: String,
+    /// Key Vault, with a vault's name in the path.
+    pub(crate) vault: String,
+    /// Key Vault, with a vault's name before the host.
+    pub(crate) vaults: String,
 }
 
 /// Behind which door a connection is.
@@ -62,12 +73,11 @@ pub(super) async fn through_proxy(azure: Weak<Inside>, mut client: TcpStream) ->
     let head = head(&mut client).await.context("a client of the CONNECT proxy said nothing")?;
     let mut words = head.split_whitespace();
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let host = target.strip_suffix(":443").map(str::to_ascii_lowercase);
-    let known = host.and_then(|host| Some((clouds::service_of(&host)?, host)));
+    let known = azure.upgrade().context("Azure is closed")?.room.known(target);
     let refusal = match (method, known) {
-        ("CONNECT", Some((service, host))) => {
+        ("CONNECT", Some((service, behind))) => {
             client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-            return secured(azure, client, service, Behind::Name(host)).await;
+            return secured(azure, client, service, behind).await;
         }
         ("CONNECT", None) => (502, "Bad Gateway"),
         _ => (405, "Method Not Allowed"),
@@ -102,6 +112,19 @@ impl Room {
     /// The rules that were added over HTTP; they are whole at any moment, so a panic elsewhere does not spoil them.
     pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a host and a port lead to. The name of a vault that does not exist leads nowhere: no name server knows it.
+    fn known(&self, target: &str) -> Option<(Service, Behind)> {
+        let (host, port) = target.rsplit_once(':')?;
+        let host = host.to_ascii_lowercase();
+        if clouds::vault_of(&host, FREE_VAULTS).is_some() {
+            let is_here = self.free.vaults.ends_with(&format!(":{port}")) && self.vaults.exists(&host);
+            return is_here.then_some((Service::Vault, Behind::Free(Service::Vault)));
+        }
+        let service = clouds::service_of(&host).filter(|_| port == "443")?;
+        let is_here = service != Service::Vault || self.vaults.exists(&host);
+        is_here.then_some((service, Behind::Name(host)))
     }
 
     /// Answers a request; [`Cut`] closes the connection instead.
@@ -139,8 +162,8 @@ impl Room {
         let (directory, tokens) = (&self.directory, &self.tokens);
         match service {
             Service::Token => token::Endpoint { directory, tokens, free: &self.free }.answer(call, now),
-            Service::Graph => graph::Endpoint { directory, tokens, free: &self.free[0] }.answer(call, now),
-            Service::Vault => vault::Endpoint { vaults: &self.vaults, tokens }.answer(call, now),
+            Service::Graph => graph::Endpoint { directory, tokens, free: &self.free.graph }.answer(call, now),
+            Service::Vault => vault::Endpoint { vaults: &self.vaults, tokens, free: &self.free }.answer(call, now),
         }
     }
 }
@@ -170,17 +193,18 @@ async fn whole(request: Request<Incoming>, behind: &Behind) -> Result<Call, Cut>
     let body = body.collect().await.map_err(|_| Cut("by the client, in the middle of its request"))?.to_bytes();
     let (path, query) = (head.uri.path().to_owned(), head.uri.query().unwrap_or_default().to_owned());
     let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    let bare = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
     let (origin, host, path) = match behind {
         Behind::Name(host) => (format!("https://{host}"), host.clone(), path),
+        Behind::Free(Service::Vault) if clouds::vault_of(&bare, FREE_VAULTS).is_some() => {
+            (format!("https://{authority}"), bare, path)
+        }
         Behind::Free(Service::Vault) => {
             let path = path.trim_start_matches('/');
             let (name, path) = path.split_once('/').unwrap_or((path, ""));
             (format!("https://{authority}/{name}"), format!("{name}.{FREE_VAULTS}"), format!("/{path}"))
         }
-        Behind::Free(_) => {
-            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-            (format!("https://{authority}"), host.to_owned(), path)
-        }
+        Behind::Free(_) => (format!("https://{authority}"), bare, path),
     };
     Ok(Call { method: head.method, origin, host, path, query, headers: head.headers, body })
 }

@@ -68,6 +68,7 @@ impl Client {
     pub async fn connect(&self, url: &str) -> anyhow::Result<Connection> {
         let authority = url.strip_prefix("https://").unwrap().split('/').next().unwrap();
         let (host, tcp) = match authority.rsplit_once(':') {
+            Some((host, _)) if host.ends_with(".localhost") => (host, self.through_proxy(authority).await?),
             Some((host, _)) => (host, TcpStream::connect(authority).await?),
             None => (authority, self.through_proxy(&format!("{authority}:443")).await?),
         };

@@ -117,8 +117,38 @@ async fn a_vault_is_at_the_free_endpoint_as_well() {
     assert_eq!(challenge.header("www-authenticate"), expected);
 }
 
+/// AZURE 6, national clouds, and 9: clients read a vault's name from the host, and compare the rest with the challenge.
+#[tokio::test]
+async fn a_vault_at_the_free_endpoint_can_be_a_host() {
+    let place = at_once().await;
+    let (vault, endpoints) = (place.azure.endpoints().vault.clone(), place.azure.endpoints().clone());
+    let suffix = &endpoints.vault_suffix;
+    assert_eq!(suffix.rsplit(':').next(), vault.rsplit(':').next());
+    let url = format!("https://{VAULT}.{suffix}/secrets/a?api-version=7.6");
+    let challenge = place.client.send(Method::GET, &url, &[], "").await;
+    let expected =
+        format!(r#"Bearer authorization="{}/{}", resource="https://{suffix}""#, endpoints.authority, place.tenant);
+    assert_eq!((challenge.status, challenge.header("www-authenticate")), (401, expected.as_str()));
+    let bearer = place.bearer(&place.operator, &format!("https://{suffix}")).await;
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let put = place.client.send(Method::PUT, &url, &headers, r#"{"value":"v"}"#).await;
+    let id = put.json()["id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with(&format!("https://{VAULT}.{suffix}/secrets/a/")), "{id}");
+    let stored = place.azure.journal().entries().pop().unwrap();
+    assert_eq!((stored.verb.as_str(), stored.path.as_str()), ("setSecret", "/kv-payments/secrets/a"));
+}
+
+/// AZURE 6: a vault's name is a host's; what no name server knows is not even connected to.
 #[tokio::test]
 async fn a_vault_that_nobody_created_is_nowhere() {
     let place = at_once().await;
-    assert_eq!(place.get("https://kv-other.vault.azure.net/secrets/a?api-version=7.6").await.status, 502);
+    let suffix = place.azure.endpoints().vault_suffix.clone();
+    for host in ["kv-other.vault.azure.net".to_owned(), format!("kv-other.{suffix}")] {
+        let url = format!("https://{host}/secrets/a?api-version=7.6");
+        let refused = place.client.try_send(Method::GET, &url, &[], "").await.err().unwrap();
+        assert!(refused.to_string().starts_with("HTTP/1.1 502"), "{refused:#}");
+    }
+    place.azure.seed_vault(place.tenant, "kv-other").unwrap();
+    let url = "https://kv-other.vault.azure.net/secrets/a?api-version=7.6";
+    assert_eq!(place.client.send(Method::GET, url, &[], "").await.status, 401);
 }

@@ -15,6 +15,7 @@ use self::refusals::Ids;
 use self::sign_in::{Accepted, Outcome};
 use super::call::{self, Answer, Call, with};
 use super::directory::Directory;
+use super::server::Free;
 use super::tokens::Tokens;
 
 /// How long clients are told to stay away.
@@ -25,8 +26,8 @@ const RETRY_AFTER: &str = "60";
 pub(crate) struct Endpoint<'a> {
     pub(crate) directory: &'a Directory,
     pub(crate) tokens: &'a Tokens,
-    /// The addresses of Graph and Key Vault at the free endpoints, which are resources as well.
-    pub(crate) free: &'a [String; 2],
+    /// The addresses of the free endpoints, which are resources as well.
+    pub(crate) free: &'a Free,
 }
 
 /// What a request is about.

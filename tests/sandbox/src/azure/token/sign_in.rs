@@ -13,6 +13,7 @@ use crate::azure::clouds::CLOUDS;
 use crate::azure::directory::{self, State};
 use crate::azure::log::{Cause, RefusedSignIn, What};
 use crate::azure::quotas::{Scope, Verdict};
+use crate::azure::server::Free;
 use crate::azure::tenants::Tenant;
 use crate::azure::tokens::Caller;
 use crate::witness::Fingerprint;
@@ -40,7 +41,7 @@ pub(super) fn decide(
     call: &Call,
     tenant_name: &str,
     version_1: bool,
-    free: &[String],
+    free: &Free,
     ids: Ids,
 ) -> Outcome {
     let wanted = match request::read(call, version_1) {
@@ -95,7 +96,7 @@ fn check(
     tenant: &mut Tenant,
     wanted: &Wanted,
     tenant_name: &str,
-    free: &[String],
+    free: &Free,
     now: Timestamp,
 ) -> Result<Accepted, Refused> {
     let client_id = wanted.client_id;
@@ -176,18 +177,18 @@ fn admitted<'a>(tenant: &'a Tenant, application: &Application) -> Result<&'a Pri
 }
 
 /// Whether there is such a resource in the tenant, and whether it is Graph.
-fn audience(tenant: &Tenant, resource: &str, free: &[String]) -> Option<bool> {
+fn audience(tenant: &Tenant, resource: &str, free: &Free) -> Option<bool> {
     let resource = resource.trim_end_matches('/');
     let of_host = |hosts: &[&str]| hosts.iter().any(|host| resource.strip_prefix("https://") == Some(host));
     let is_graph = resource == "00000003-0000-0000-c000-000000000000"
         || CLOUDS.iter().any(|cloud| of_host(cloud.graphs))
-        || free.first().is_some_and(|graph| graph == resource);
+        || free.graph == resource;
     if is_graph {
         return Some(true);
     }
     let is_vault = resource == "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
         || CLOUDS.iter().any(|cloud| of_host(&[cloud.vaults]))
-        || free.iter().any(|vault| vault == resource);
+        || [&free.vault, &free.vaults].into_iter().any(|vault| vault == resource);
     let named = resource.strip_prefix("api://").unwrap_or(resource);
     let is_application = || Uuid::try_parse(named).is_ok_and(|client_id| tenant.principal_of(client_id).is_some());
     (is_vault || resource == "https://management.azure.com" || is_application()).then_some(false)

@@ -213,14 +213,12 @@ impl Window {
     }
 }
 
-/// All vaults, and where the free endpoints are.
+/// All vaults.
 #[derive(Debug)]
 pub(crate) struct Vaults {
     state: Mutex<State>,
     /// The token endpoint for a custom cloud.
     pub(super) authority: String,
-    /// Key Vault for a custom cloud.
-    pub(super) free: String,
 }
 
 #[derive(Debug)]
@@ -232,10 +230,15 @@ pub(super) struct State {
 }
 
 impl Vaults {
-    pub(crate) fn new(scale: f64, seed: u64, authority: String, free: String) -> Self {
+    pub(crate) fn new(scale: f64, seed: u64, authority: String) -> Self {
         let settings = VaultSettings::scaled(scale);
         let state = State { vaults: BTreeMap::new(), dice: Dice::of(seed, DICE), settings };
-        Self { state: Mutex::new(state), authority, free }
+        Self { state: Mutex::new(state), authority }
+    }
+
+    /// Whether there is a vault of which this is the host.
+    pub(crate) fn exists(&self, host: &str) -> bool {
+        self.lock().vaults.contains_key(host.split('.').next().unwrap_or_default())
     }
 
     /// Every change leaves them whole, so a panic elsewhere does not spoil them.
