@@ -151,7 +151,7 @@ def tenant(azure: Azure) -> Tenant:
 @pytest.fixture
 def calm(tenant: Tenant) -> Tenant:
     """A tenant where every change is known at once, and writes never meet."""
-    tenant.edit(lag=[0, 0], writeWindow=0)
+    tenant.edit(lag=[0, 0], principalLag=[0, 0], writeWindow=0)
     return tenant
 
 

@@ -274,9 +274,9 @@ def test_a_disabled_application(calm, refused):
     assert f"Application '{payments.client_id}'(payments) is disabled" in text
 
 
-def test_an_application_without_service_principal(tenant, refused):
+def test_an_application_without_service_principal(calm, refused):
     """AZURE 4.3: 7000229."""
-    payments = tenant.application()
+    payments = calm.application()
     password = payments.password()
     payments.administer("DELETE", "/principal")
     assert code_of(refused(payments, password.value)) == 7000229

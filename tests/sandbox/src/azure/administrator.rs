@@ -17,6 +17,7 @@ use super::applications::{Application, Audience, NewPassword, Password, Policies
 use super::directory::State;
 use super::log::{Actor, RefusedSignIn, What};
 use super::quotas::Limits;
+use super::replicas::Lag;
 use super::tenants::{Tenant, Weather};
 use super::vault::SecretWhat;
 use crate::ledger::Ledger;
@@ -34,7 +35,7 @@ pub struct NewApplication {
     pub owners: Vec<Uuid>,
     /// The application permissions in Graph that its service principal is granted.
     pub roles: Vec<String>,
-    /// Replicas have yet to hear of it.
+    /// Replicas have yet to hear of it, and of its service principal.
     pub fresh: bool,
 }
 
@@ -92,7 +93,8 @@ impl Azure {
                 blocked: false,
                 roles: new.roles,
             };
-            tenant.principals.insert(principal, of_it);
+            let lag = if new.fresh { tenant.weather.principals } else { Lag::NONE };
+            tenant.principals.put(of_it, lag, now, &mut tenant.dice);
             Seeded { tenant: tenant.id, object_id, client_id, principal }
         })
     }
@@ -112,7 +114,8 @@ impl Azure {
     pub fn application(&self, tenant: Uuid, client_id: Uuid) -> anyhow::Result<Seeded> {
         let found = self.in_tenant(tenant, |tenant| {
             let object_id = tenant.object_id(client_id)?;
-            let principal = tenant.principal_of(client_id).map(|principal| principal.object_id).unwrap_or_default();
+            let principal =
+                tenant.principals.truth_of(client_id).map(|principal| principal.object_id).unwrap_or_default();
             Some(Seeded { tenant: tenant.id, object_id, client_id, principal })
         });
         found?.with_context(|| format!("there is no application {client_id} in tenant {tenant}: seed it first"))
@@ -162,16 +165,22 @@ impl Azure {
         deleted.ok().with_context(|| format!("could not delete application {}: it is not there", application.client_id))
     }
 
-    /// Changes a service principal: its permissions, whether it may sign in. That is known everywhere at once.
+    /// Changes a service principal by hand: its permissions, whether it may sign in.
     pub fn edit_principal(&self, application: &Seeded, edit: impl FnOnce(&mut Principal)) -> anyhow::Result<()> {
-        let edited =
-            self.in_tenant(application.tenant, |tenant| tenant.principals.get_mut(&application.principal).map(edit));
-        edited?.with_context(|| format!("application {} has no service principal to edit", application.client_id))
+        self.change_principal(application, edit, |weather| weather.principals)
+    }
+
+    /// Makes a service principal one that is like this of old: everybody knows.
+    pub fn set_principal(&self, application: &Seeded, edit: impl FnOnce(&mut Principal)) -> anyhow::Result<()> {
+        self.change_principal(application, edit, |_| Lag::NONE)
     }
 
     /// Deletes a service principal.
     pub fn delete_principal(&self, application: &Seeded) -> anyhow::Result<()> {
-        self.in_tenant(application.tenant, |tenant| tenant.principals.remove(&application.principal)).map(drop)
+        self.in_tenant(application.tenant, |tenant| {
+            let (lag, now) = (tenant.weather.principals, Timestamp::now());
+            tenant.principals.delete(application.principal, lag, now, &mut tenant.dice);
+        })
     }
 
     /// Sets what a tenant forbids.
@@ -245,6 +254,21 @@ impl Azure {
         known.map(act).with_context(|| format!("there is no tenant {tenant} in the sandbox: seed it first"))
     }
 
+    fn change_principal(
+        &self,
+        application: &Seeded,
+        edit: impl FnOnce(&mut Principal),
+        lag: impl FnOnce(Weather) -> Lag,
+    ) -> anyhow::Result<()> {
+        let changed = self.in_tenant(application.tenant, |tenant| {
+            let mut principal = Principal::clone(tenant.principals.truth_of(application.client_id)?);
+            edit(&mut principal);
+            tenant.principals.put(principal, lag(tenant.weather), Timestamp::now(), &mut tenant.dice);
+            Some(())
+        });
+        changed?.with_context(|| format!("application {} has no service principal to edit", application.client_id))
+    }
+
     fn change(&self, seeded: &Seeded, change: impl FnOnce(&mut Application) -> Option<What>) -> anyhow::Result<()> {
         let changed = self.in_tenant(seeded.tenant, |tenant| {
             let mut application = Application::clone(&*tenant.truth(seeded.object_id)?);
@@ -275,7 +299,7 @@ fn told(tenant: &Tenant) -> Value {
         "id": tenant.id,
         "domains": tenant.domains,
         "applications": tenant.applications().map(|application| &**application).collect::<Vec<_>>(),
-        "principals": tenant.principals.values().collect::<Vec<_>>(),
+        "principals": tenant.principals.truths().map(|principal| &**principal).collect::<Vec<_>>(),
         "changes": tenant.log,
     })
 }

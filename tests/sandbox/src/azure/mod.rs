@@ -3,8 +3,8 @@
 //! real host names or at free endpoints, tampered with by its administrator, and asked for its log. It knows nothing of
 //! Kubernetes, and nothing of who asks.
 //!
-//! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `applications`, `log`, `tenants`,
-//! `directory` (pure); `call`, `clouds`, `tokens`; `token`, `graph`, `vault` (the services); `server`; `administrator`.
+//! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `applications`, `principals`, `log`,
+//! `tenants`, `directory` (pure); `call`, `clouds`, `tokens`; `token`, `graph`, `vault` (the services); `server`; `administrator`.
 
 mod administrator;
 mod applications;
@@ -15,6 +15,7 @@ mod directory;
 mod graph;
 mod log;
 mod made_up;
+mod principals;
 mod quotas;
 mod replicas;
 mod server;

@@ -11,7 +11,11 @@ use uuid::Uuid;
 use super::applications::{Application, NewPassword, Password, Policies, Principal, Refusal};
 use super::dice::Dice;
 use super::log::{Actor, Change, What};
+use super::principals::Principals;
 use super::replicas::{Lag, Replicated};
+
+/// AZURE 3: a new service principal is not found, and a role not known, for minutes.
+const PRINCIPAL_LAG: Lag = Lag { least: SignedDuration::from_mins(1), most: SignedDuration::from_mins(5) };
 
 /// The replica that Graph's delta is read from: a delta must not go back and forth.
 const DELTA_REPLICA: usize = 0;
@@ -23,6 +27,8 @@ pub struct Weather {
     pub reads: Lag,
     /// How long sign-ins lag.
     pub sign_ins: Lag,
+    /// How long service principals lag: that there is one, and which permissions it has.
+    pub principals: Lag,
     /// The probability that a good sign-in is refused all the same (AZURE 3: 2 % were seen).
     pub noise: f64,
     /// For how long after a write to an application the next is refused as concurrent (AZURE 1.2).
@@ -31,15 +37,20 @@ pub struct Weather {
 
 impl Weather {
     /// None: what is changed is known everywhere at once, and writes never meet.
-    pub const NONE: Self =
-        Self { reads: Lag::NONE, sign_ins: Lag::NONE, noise: 0.0, write_window: SignedDuration::ZERO };
+    pub const NONE: Self = Self {
+        reads: Lag::NONE,
+        sign_ins: Lag::NONE,
+        principals: Lag::NONE,
+        noise: 0.0,
+        write_window: SignedDuration::ZERO,
+    };
 
     /// What was measured of the real services, so many times as slow.
     #[must_use]
     pub fn scaled(scale: f64) -> Self {
         let lag = Lag::default().scaled(scale);
         let write_window = SignedDuration::from_secs(1).mul_f64(scale);
-        Self { reads: lag, sign_ins: lag, noise: 0.0, write_window }
+        Self { reads: lag, sign_ins: lag, principals: PRINCIPAL_LAG.scaled(scale), noise: 0.0, write_window }
     }
 }
 
@@ -50,7 +61,7 @@ pub(crate) struct Tenant {
     pub(crate) domains: Vec<String>,
     pub(crate) weather: Weather,
     pub(crate) policies: Policies,
-    pub(crate) principals: BTreeMap<Uuid, Principal>,
+    pub(crate) principals: Principals,
     pub(crate) log: Vec<Change>,
     /// Delta tokens from before are too old.
     pub(crate) delta_tokens_since: Timestamp,
@@ -78,7 +89,7 @@ impl Tenant {
             domains: vec![format!("t{}.onmicrosoft.com", &id.simple().to_string()[..8])],
             weather,
             policies: Policies::default(),
-            principals: BTreeMap::new(),
+            principals: Principals::new(replicas),
             log: vec![],
             delta_tokens_since: Timestamp::MIN,
             dice: Dice::of(seed, id),
@@ -151,9 +162,14 @@ impl Tenant {
         self.applications.get(&object_id)?.sign_ins.any(now, &mut self.dice)?.clone()
     }
 
-    /// The service principal of an application in this tenant.
-    pub(crate) fn principal_of(&self, client_id: Uuid) -> Option<&Principal> {
-        self.principals.values().find(|principal| principal.client_id == client_id)
+    /// All service principals, as one of the replicas knows them.
+    pub(crate) fn read_principals(&mut self, now: Timestamp) -> Vec<Arc<Principal>> {
+        self.principals.any(now, &mut self.dice)
+    }
+
+    /// The service principal of an application, as one of the replicas knows it.
+    pub(crate) fn principal_for_sign_in(&mut self, client_id: Uuid, now: Timestamp) -> Option<Arc<Principal>> {
+        self.principals.any_of(client_id, now, &mut self.dice)
     }
 
     /// Whether two writes to an application would meet.

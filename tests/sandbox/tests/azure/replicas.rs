@@ -63,6 +63,30 @@ async fn noise_refuses_what_is_good() {
     assert!(place.azure.refused_sign_ins().iter().all(|refused| refused.cause == Cause::Noise));
 }
 
+/// AZURE 3: a permission that was granted is in no token for a while, and a new application has no service principal.
+#[tokio::test]
+async fn service_principals_lag() {
+    let place = lagging().await;
+    let lag = Lag { least: SignedDuration::from_secs(1), most: SignedDuration::from_secs(2) };
+    place.azure.set_weather(place.tenant, |weather| weather.principals = lag).unwrap();
+    let all = vec!["Directory.Read.All".to_owned()];
+    place.azure.edit_principal(&place.operator, |principal| principal.roles.clear()).unwrap();
+    assert_eq!(place.get("/applications").await.status, 200, "nobody knows of it before the first second");
+    place.azure.set_principal(&place.operator, |principal| principal.roles = all).unwrap();
+    assert_eq!(place.act("addPassword", &json!({})).await.status, 403, "what is of old is known at once");
+
+    place.azure.set_weather(place.tenant, |weather| weather.sign_ins = Lag::NONE).unwrap();
+    let new = keywright_sandbox::azure::NewApplication { fresh: true, ..Default::default() };
+    let fresh = place.azure.seed_application(place.tenant, new).unwrap();
+    let secret = place.azure.seed_password(&fresh, keywright_sandbox::azure::NewPassword::default()).unwrap().value;
+    let form = crate::places::form(fresh.client_id, &secret, crate::places::GRAPH_SCOPE);
+    assert_eq!(place.post_form(&place.token_url(), &form).await.code(), "7000229");
+    let missing = place.get(&format!("/servicePrincipals(appId='{}')", fresh.client_id)).await;
+    assert_eq!((missing.status, missing.code().as_str()), (404, "Request_ResourceNotFound"));
+    tokio::time::sleep(Duration::from_millis(2_100)).await; // the lag itself: nobody tells when replicas have learned
+    assert_eq!(place.post_form(&place.token_url(), &form).await.status, 200);
+}
+
 /// AZURE 3: a fresh application is not found for a while.
 #[tokio::test]
 async fn a_fresh_application_is_not_found_yet() {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{NewApplication, Seeded};
 use crate::answers::{self, Cut};
-use crate::azure::applications::{NewPassword, Password};
+use crate::azure::applications::{NewPassword, Password, Principal};
 use crate::azure::replicas::Lag;
 use crate::azure::{Azure, Inside, call, vault};
 use crate::faults::{Action, Added, Rule};
@@ -54,6 +54,8 @@ struct ApplicationSpec {
     enabled: Option<bool>,
     blocked: Option<bool>,
     roles: Option<Vec<String>>,
+    /// What is changed about its service principal becomes known in time; without, everybody knows at once.
+    lagging: bool,
 }
 
 /// What shall be changed about a tenant.
@@ -61,8 +63,10 @@ struct ApplicationSpec {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct TenantSpec {
     domain: Option<String>,
-    /// The least and the most lag, in milliseconds.
+    /// The least and the most lag of applications, in milliseconds.
     lag: Option<[i64; 2]>,
+    /// That of service principals.
+    principal_lag: Option<[i64; 2]>,
     noise: Option<f64>,
     write_window: Option<i64>,
     passwords_banned: Option<bool>,
@@ -198,7 +202,7 @@ fn to_application(
 }
 
 fn edit_application(azure: &Azure, application: &Seeded, spec: ApplicationSpec) -> anyhow::Result<()> {
-    let ApplicationSpec { disabled, owners, enabled, blocked, roles } = spec;
+    let ApplicationSpec { disabled, owners, enabled, blocked, roles, lagging } = spec;
     if disabled.is_some() || owners.is_some() {
         azure.edit_application(application, |application| {
             application.disabled = disabled.unwrap_or(application.disabled);
@@ -206,11 +210,16 @@ fn edit_application(azure: &Azure, application: &Seeded, spec: ApplicationSpec) 
         })?;
     }
     if enabled.is_some() || blocked.is_some() || roles.is_some() {
-        azure.edit_principal(application, |principal| {
+        let edit = |principal: &mut Principal| {
             principal.enabled = enabled.unwrap_or(principal.enabled);
             principal.blocked = blocked.unwrap_or(principal.blocked);
             principal.roles = roles.unwrap_or_else(|| std::mem::take(&mut principal.roles));
-        })?;
+        };
+        if lagging {
+            azure.edit_principal(application, edit)?;
+        } else {
+            azure.set_principal(application, edit)?;
+        }
     }
     Ok(())
 }
@@ -219,10 +228,11 @@ fn edit_tenant(azure: &Azure, tenant: Uuid, spec: &TenantSpec) -> anyhow::Result
     let millis = SignedDuration::from_millis;
     azure.in_tenant(tenant, |tenant| {
         tenant.domains.extend(spec.domain.clone());
-        if let Some([least, most]) = spec.lag {
-            let lag = Lag { least: millis(least), most: millis(most) };
+        let lag = |[least, most]: [i64; 2]| Lag { least: millis(least), most: millis(most) };
+        if let Some(lag) = spec.lag.map(lag) {
             (tenant.weather.reads, tenant.weather.sign_ins) = (lag, lag);
         }
+        tenant.weather.principals = spec.principal_lag.map_or(tenant.weather.principals, lag);
         tenant.weather.noise = spec.noise.unwrap_or(tenant.weather.noise);
         tenant.weather.write_window = spec.write_window.map_or(tenant.weather.write_window, millis);
         tenant.policies.passwords_banned = spec.passwords_banned.unwrap_or(tenant.policies.passwords_banned);

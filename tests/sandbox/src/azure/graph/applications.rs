@@ -59,8 +59,8 @@ pub(super) fn get(tenant: &mut Tenant, object: &Object, request: &Request<'_>) -
 pub(super) fn owners(tenant: &mut Tenant, object: &Object, request: &Request<'_>) -> Answered {
     let seen = seen(tenant, object, request)?;
     access::reads(&request.caller, &seen)?;
-    let known = seen.owners.iter().filter_map(|owner| tenant.principals.get(owner));
-    let owners = known.map(|principal| {
+    let known = tenant.read_principals(request.now);
+    let owners = known.iter().filter(|principal| seen.owners.contains(&principal.object_id)).map(|principal| {
         let mut object = shape::principal(principal, tenant.id);
         object["@odata.type"] = "#microsoft.graph.servicePrincipal".into();
         object

@@ -2,6 +2,8 @@
 //! credential, service principal, Conditional Access; so a code about the scope says nothing about the secret, and one of
 //! Conditional Access says that it was right. Pure but for the directory, which it holds.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -112,7 +114,7 @@ fn check(
     let is_graph = audience(tenant, &wanted.resource, free)
         .ok_or_else(|| (Refusal::resource_not_found(&wanted.resource, tenant_name), Cause::BadRequest))?;
     let password = proven(tenant, &application, &wanted.proof, now)?;
-    let principal = admitted(tenant, &application)?;
+    let principal = admitted(tenant, &application, now)?;
     let roles = if is_graph { principal.roles.clone() } else { vec![] };
     let caller = Caller { tenant: tenant.id, client_id, object_id: principal.object_id, roles };
     Ok(Accepted { caller, audience: wanted.resource.clone(), key_id: password })
@@ -161,10 +163,10 @@ fn why_unknown(tenant: &Tenant, client_id: Uuid, secret: &str) -> Cause {
 }
 
 /// The service principal, if it may sign in.
-fn admitted<'a>(tenant: &'a Tenant, application: &Application) -> Result<&'a Principal, Refused> {
+fn admitted(tenant: &mut Tenant, application: &Application, now: Timestamp) -> Result<Arc<Principal>, Refused> {
     let client_id = application.client_id;
     let refused = |refusal| Err((refusal, Cause::Blocked));
-    let Some(principal) = tenant.principal_of(client_id) else {
+    let Some(principal) = tenant.principal_for_sign_in(client_id, now) else {
         return refused(Refusal::no_service_principal(client_id, tenant.id));
     };
     if application.disabled || !principal.enabled {
@@ -190,7 +192,8 @@ fn audience(tenant: &Tenant, resource: &str, free: &Free) -> Option<bool> {
         || CLOUDS.iter().any(|cloud| of_host(&[cloud.vaults]))
         || [&free.vault, &free.vaults].into_iter().any(|vault| vault == resource);
     let named = resource.strip_prefix("api://").unwrap_or(resource);
-    let is_application = || Uuid::try_parse(named).is_ok_and(|client_id| tenant.principal_of(client_id).is_some());
+    let is_application =
+        || Uuid::try_parse(named).is_ok_and(|client_id| tenant.principals.truth_of(client_id).is_some());
     (is_vault || resource == "https://management.azure.com" || is_application()).then_some(false)
 }
 
