@@ -76,6 +76,28 @@ async fn everything_can_be_done_from_outside() {
     assert!(journal.as_array().unwrap().iter().any(|entry| entry["fault"] == "answer 503"));
 }
 
+/// AZURE 2 and 1.2: limits are narrowed from outside; and what was minted by a script and lost is told as an orphan.
+#[tokio::test]
+async fn limits_are_set_and_the_ledger_read_from_outside() {
+    let place = crate::places::at_once().await;
+    let (azure, tenant) = (&place.azure, place.tenant);
+    let judge = async || done(azure, Method::GET, &format!("/tenants/{tenant}/ledger"), Value::Null).await;
+    assert_eq!(judge().await["offences"], json!([]));
+    let added = place.add("new").await;
+    let verdict = judge().await;
+    assert_eq!((&verdict["offences"], &verdict["orphans"]), (&json!(["Orphan"]), &json!([added["keyId"]])));
+    assert_eq!(verdict["calls"]["graph addPassword"], 1);
+    assert!(verdict["story"].as_str().unwrap().contains("ORPHAN"));
+    assert!(!verdict.to_string().contains(added["secretText"].as_str().unwrap()), "it tells no secret");
+
+    done(azure, Method::PATCH, "/limits", json!({"writes": [2, 60_000]})).await;
+    assert_eq!(place.act("addPassword", &Value::Null).await.status, 200);
+    let throttled = place.act("addPassword", &Value::Null).await;
+    assert_eq!((throttled.status, throttled.header("x-ms-throttle-information")), (429, "WriteLimitExceeded"));
+    done(azure, Method::PATCH, "/limits", json!({"signIns": [1, 60_000]})).await;
+    assert_eq!([place.sign_in("any").await.status, place.sign_in("any").await.status], [401, 429]);
+}
+
 #[tokio::test]
 async fn what_cannot_be_done_is_told() {
     let azure = Azure::start(Options { scale: 0.0, ..Options::default() }).await.unwrap();

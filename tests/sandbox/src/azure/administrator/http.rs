@@ -23,10 +23,12 @@ use super::{NewApplication, Seeded};
 use crate::answers::{self, Cut};
 use crate::azure::applications::{NewPassword, Password, Principal};
 use crate::azure::replicas::Lag;
-use crate::azure::{Azure, Inside, call, vault};
+use crate::azure::{Azure, Inside, Limit, Limits, call, vault};
 use crate::faults::{Action, Added, Rule};
 use crate::journal;
+use crate::ledger::{Credential, Verdict};
 use crate::weather::Answered;
+use crate::witness::Witnesses;
 
 /// How the journal calls it.
 const ADMIN: &str = "admin";
@@ -72,6 +74,32 @@ struct TenantSpec {
     passwords_banned: Option<bool>,
     /// In seconds.
     longest_life: Option<i64>,
+}
+
+/// What shall be changed about the limits of all tenants: how much, and in how many milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct LimitsSpec {
+    units: Option<(u32, i64)>,
+    writes: Option<(u32, i64)>,
+    tenant_writes: Option<(u32, i64)>,
+    personal_writes: Option<(u32, i64)>,
+    certificate_reads: Option<(u32, i64)>,
+    sign_ins: Option<(u32, i64)>,
+}
+
+impl LimitsSpec {
+    fn apply(self, limits: &mut Limits) {
+        let limit = |(most, millis)| Limit::new(most, SignedDuration::from_millis(millis));
+        let changed = |spec: Option<(u32, i64)>, old| spec.map_or(old, limit);
+        let Self { units, writes, tenant_writes, personal_writes, certificate_reads, sign_ins } = self;
+        limits.units = changed(units, limits.units);
+        limits.writes = changed(writes, limits.writes);
+        limits.tenant_writes = changed(tenant_writes, limits.tenant_writes);
+        limits.personal_writes = changed(personal_writes, limits.personal_writes);
+        limits.certificate_reads = changed(certificate_reads, limits.certificate_reads);
+        limits.sign_ins = sign_ins.map(limit).or(limits.sign_ins);
+    }
 }
 
 /// A rule.
@@ -139,7 +167,13 @@ fn act(azure: &Azure, method: &str, segments: &[&str], body: &Bytes) -> anyhow::
     Ok(Some(match (method, segments) {
         ("GET", ["inspect"]) => azure.inspect(),
         ("GET", ["journal"]) => journalled(azure),
+        ("PATCH", ["limits"]) => {
+            let spec: LimitsSpec = read(body)?;
+            azure.set_limits(|limits| spec.apply(limits));
+            done
+        }
         ("POST", ["tenants"]) => json!({"id": azure.seed_tenant()}),
+        ("GET", ["tenants", tenant, "ledger"]) => judged(&azure.ledger(id(tenant)?, &Witnesses::default())?.verdict()),
         ("PATCH", ["tenants", tenant]) => {
             edit_tenant(azure, id(tenant)?, &read(body)?)?;
             done
@@ -274,6 +308,37 @@ fn journalled(azure: &Azure) -> Value {
         })
     });
     told.collect()
+}
+
+/// What the ledger says; of pods it knows nothing here.
+fn judged(verdict: &Verdict) -> Value {
+    let ids = |credentials: &[Credential]| credentials.iter().map(|one| json!(one.key_id)).collect::<Value>();
+    let credentials = verdict.credentials.iter().map(|one| {
+        json!({
+            "clientId": one.client_id,
+            "keyId": one.key_id,
+            "name": one.name,
+            "minted": one.minted,
+            "by": one.by,
+            "known": one.known,
+            "end": one.end,
+            "removed": one.removed.map(|(time, by)| json!({"time": time, "by": by})),
+        })
+    });
+    let least = verdict
+        .least_valid
+        .iter()
+        .map(|(client_id, least)| (client_id.to_string(), json!({"count": least.count, "since": least.since})));
+    let calls = verdict.calls.iter().map(|((service, verb), count)| (format!("{service} {verb}"), json!(count)));
+    json!({
+        "offences": verdict.offences().iter().map(|offence| format!("{offence:?}")).collect::<Vec<_>>(),
+        "credentials": credentials.collect::<Value>(),
+        "orphans": ids(&verdict.orphans),
+        "foreignRemoved": ids(&verdict.foreign_removed),
+        "leastValid": least.collect::<Value>(),
+        "calls": calls.collect::<Value>(),
+        "story": verdict.to_string(),
+    })
 }
 
 /// What was sent; nothing is an empty object.
