@@ -54,7 +54,7 @@ pub async fn pods_wait_for_what_is_published_and_sign_in_with_it(town: Town) -> 
 
 pub async fn a_secret_that_leaves_its_place_is_found(town: Town) -> Result<(), Failed> {
     let mut firm = town.firm("leaking").await?;
-    firm.operators_are_told(["--log", "debug"]);
+    firm.args.extend(["--log", "debug"].map(str::to_owned));
     let operator = firm.operator().await?;
     let minted = firm.azure.seed_password(&firm.payments, NewPassword::default()).map_err(chain)?;
     publish(&firm, &town, &minted).await?;

@@ -155,9 +155,9 @@ pub struct Place {
     client_id: String,
     /// What the spec of its tenant says.
     tenant: Value,
-    /// What its operators are told beside what all are.
+    /// The arguments of its operators, beside those that all have.
     pub args: Vec<String>,
-    /// What its operators find in their environment.
+    /// The environment of its operators, beside what all find.
     pub env: Vec<(String, String)>,
     /// The log files of its operators.
     logs: Mutex<Vec<PathBuf>>,

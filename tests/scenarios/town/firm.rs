@@ -2,11 +2,11 @@
 //! in it the operator's application with its secret, the workload's, which the operator owns, and a vault that the
 //! operator may write to. The shipped binary finds it at the real host names.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use k8s_openapi::api::core::v1::Secret;
 use keywright_sandbox::{
-    Azure, KUBERNETES, KillSwitch, Nodes, Operator,
+    Azure, Faults, KUBERNETES, KillSwitch, Nodes, Operator,
     azure::{self, Grant, NewApplication, NewPassword, Role, Seeded},
     faults::{Added, Point},
     points,
@@ -50,6 +50,12 @@ impl Deref for Firm {
 
     fn deref(&self) -> &Place {
         &self.place
+    }
+}
+
+impl DerefMut for Firm {
+    fn deref_mut(&mut self) -> &mut Place {
+        &mut self.place
     }
 }
 
@@ -105,11 +111,6 @@ fn surroundings(azure: &Azure) -> Vec<(String, String)> {
 }
 
 impl Firm {
-    /// Tell all operators that are yet to start something more.
-    pub fn operators_are_told<const N: usize>(&mut self, args: [&str; N]) {
-        self.place.args.extend(args.map(str::to_owned));
-    }
-
     /// Apply the tenant: a merge patch over one with a grant for everything here, the vault included.
     pub async fn tenant(&self, patch: &Value) -> Result<(), Failed> {
         let granting = json!({"spec": {"grants": [self.grant()]}});
@@ -129,16 +130,19 @@ impl Firm {
         points::touched(&entries)
     }
 
+    /// The rules of the service that a point is at.
+    pub fn faults_at(&self, point: &Point) -> &Faults {
+        if point.service() == KUBERNETES { self.proxy.faults() } else { self.azure.faults() }
+    }
+
     /// An operator that dies at a point, wherever that is; the point counts from its first request on.
     pub async fn operator_killed_at(&self, point: &Point, side: Side) -> Result<(Operator, Added), Failed> {
         let (fuse, switch) = KillSwitch::to_be_connected();
-        let faults = if point.service() == KUBERNETES { self.proxy.faults() } else { self.azure.faults() };
-        let point = point.clone();
         let rule = match side {
-            Side::Before => point.kill_before(switch),
-            Side::After => point.kill_after(switch),
+            Side::Before => point.clone().kill_before(switch),
+            Side::After => point.clone().kill_after(switch),
         };
-        let added = faults.add(rule);
+        let added = self.faults_at(point).add(rule);
         let operator = self.starting_operator().await?;
         fuse.connect(&operator.kill_switch());
         Ok((operator, added))

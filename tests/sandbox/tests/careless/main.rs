@@ -6,9 +6,11 @@
 
 mod town;
 
+use std::time::{Duration, Instant};
+
 use keywright_sandbox::ledger::{Blame, Offence};
 
-use crate::town::Town;
+use crate::town::{Team, Town};
 
 /// On one plane, since a plane of its own for each would be most of the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,9 +25,28 @@ async fn a_rotation_by_hand_is_as_good_as_whoever_makes_it() {
     town.close().await;
 }
 
+/// Three minutes of the careful one, for the figures: six pods, five sign-ins a second each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes three minutes: run it with `--ignored --nocapture`"]
+async fn pods_sign_in_for_minutes_through_a_rotation_by_hand() {
+    let town = Town::new().await;
+    let team = town.team("patient", 6).await;
+    let (begun, minute) = (Instant::now(), Duration::from_mins(1));
+    tokio::time::sleep(minute).await;
+    let minted = Instant::now();
+    rotate_carefully(&team).await;
+    let rotated = minted.elapsed();
+    tokio::time::sleep((3 * minute).saturating_sub(begun.elapsed())).await;
+    let ledger = team.ledger();
+    let (verdict, signed_in) = (ledger.verdict(), begun.elapsed().as_secs());
+    println!("patient: {signed_in} s of sign-ins, the rotation took {:.1} s\n{verdict}", rotated.as_secs_f64());
+    ledger.assert_clean().unwrap();
+    assert!(verdict.accepted > 6 * 3 * 60, "each pod at least once a second: {}", verdict.accepted);
+    town.close().await;
+}
+
 /// Mint, wait until every replica knows it, publish, wait until nodes serve it, restart, wait for the last holder, revoke.
-async fn the_careful_one(town: &Town) {
-    let team = town.team("careful").await;
+async fn rotate_carefully(team: &Team<'_>) {
     let new = team.mint();
     team.is_known(&new).await;
     team.publish(&new).await;
@@ -33,6 +54,11 @@ async fn the_careful_one(town: &Town) {
     team.restart().await;
     team.nobody_holds_the_old_one().await;
     team.revoke_the_old_one();
+}
+
+async fn the_careful_one(town: &Town) {
+    let team = town.team("careful", 3).await;
+    rotate_carefully(&team).await;
     team.sign_in_for_a_while().await;
     let ledger = team.ledger();
     println!("careful\n{}", ledger.verdict());
@@ -41,7 +67,7 @@ async fn the_careful_one(town: &Town) {
 }
 
 async fn revoking_before_anybody_has_the_new_one(town: &Town) {
-    let team = town.team("hasty").await;
+    let team = town.team("hasty", 3).await;
     let new = team.mint();
     team.is_known(&new).await;
     team.revoke_the_old_one();
@@ -56,7 +82,7 @@ async fn revoking_before_anybody_has_the_new_one(town: &Town) {
 }
 
 async fn publishing_before_every_replica_knows_it(town: &Town) {
-    let team = town.team("early").await;
+    let team = town.team("early", 3).await;
     let new = team.mint();
     team.publish(&new).await;
     team.nodes_serve_it().await;
@@ -72,7 +98,7 @@ async fn publishing_before_every_replica_knows_it(town: &Town) {
 }
 
 async fn forgetting_that_variables_are_read_once(town: &Town) {
-    let team = town.team("forgetful").await;
+    let team = town.team("forgetful", 3).await;
     let new = team.mint();
     team.is_known(&new).await;
     team.publish(&new).await;

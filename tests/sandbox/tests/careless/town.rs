@@ -45,8 +45,8 @@ impl Town {
         self.plane.stop().await.unwrap();
     }
 
-    /// A team whose three pods sign in with a secret that is there of old.
-    pub async fn team(&self, name: &'static str) -> Team<'_> {
+    /// A team whose pods sign in with a secret that is there of old.
+    pub async fn team(&self, name: &'static str, pods: i32) -> Team<'_> {
         let client = self.plane.admin();
         let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
@@ -58,7 +58,7 @@ impl Town {
         let application = NewApplication { display_name: name.to_owned(), ..NewApplication::default() };
         let application = self.azure.seed_application(tenant, application).unwrap();
         let old = self.azure.seed_password(&application, NewPassword::default()).unwrap();
-        let team = Team { town: self, name, client, application, old, published: Mutex::default() };
+        let team = Team { town: self, name, pods, client, application, old, published: Mutex::default() };
         team.publish(&team.old).await;
         team.deploy().await;
         team
@@ -68,6 +68,7 @@ impl Town {
 pub struct Team<'a> {
     town: &'a Town,
     name: &'static str,
+    pods: i32,
     client: Client,
     application: Seeded,
     old: Password,
@@ -82,7 +83,7 @@ impl Team<'_> {
         let deployment: Deployment = serde_json::from_value(json!({
             "metadata": {"name": "app"},
             "spec": {
-                "replicas": 3, "selector": {"matchLabels": {"app": "app"}},
+                "replicas": self.pods, "selector": {"matchLabels": {"app": "app"}},
                 "template": {"metadata": {"labels": {"app": "app"}}, "spec": {"containers": [container]}},
             },
         }))
@@ -96,13 +97,14 @@ impl Team<'_> {
     }
 
     async fn is_rolled_out(&self) {
-        let done = |deployment: Option<&Deployment>| {
+        let pods = Some(self.pods);
+        let done = move |deployment: Option<&Deployment>| {
             deployment.is_some_and(|deployment| {
                 let status = deployment.status.clone().unwrap_or_default();
                 status.observed_generation == deployment.metadata.generation
-                    && status.updated_replicas == Some(3)
-                    && status.available_replicas == Some(3)
-                    && status.replicas == Some(3)
+                    && status.updated_replicas == pods
+                    && status.available_replicas == pods
+                    && status.replicas == pods
             })
         };
         let done = await_condition(self.deployments(), "app", done);
