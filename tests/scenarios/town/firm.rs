@@ -68,7 +68,9 @@ impl Town {
     /// A firm with an Azure like this.
     pub async fn firm_with(&self, name: &str, options: azure::Options) -> Result<Firm, Failed> {
         let mut place = self.place(name).await?;
-        let options = azure::Options { dir: Some(self.plane.dir().to_path_buf()), ..options };
+        // No two firms share an ID or a value.
+        let seed = name.bytes().fold(options.seed, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(byte)));
+        let options = azure::Options { dir: Some(self.plane.dir().to_path_buf()), seed, ..options };
         let azure = Azure::start(options).await.map_err(chain)?;
         let tenant = azure.seed_tenant();
         let application = |name: &str, owners: &[Seeded], roles: &[&str]| {
