@@ -76,7 +76,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let mut parts = JoinSet::new();
     let serving = admin.serve(readiness.clone(), registry, stop.clone());
     parts.spawn(async move { serving.await.map_err(Error::from) });
-    let client = connect().await?;
+    let client = connect().await?.client;
     let operator = Operator {
         client,
         scope: settings.scope,

@@ -1,19 +1,64 @@
-//! The way to the API server.
+//! The way to the API server: two clients of one cluster, and the clock that both keep.
 
 use std::time::Duration;
 
-use kube::{Client, Config};
+use futures::future::BoxFuture;
+use http::{Response, header::DATE};
+use kube::{
+    Client, Config,
+    client::{ClientBuilder, DynBody},
+};
+use tower::{BoxError, util::MapFutureLayer};
 
-use super::Error;
+use super::{Error, clock::ApiClock};
 
 /// How long a connection may be silent. Longer than the pause that a watch takes for granted (295 s in kube); what it ends
 /// is a list, or the opening of a watch, that an address has accepted and never answers.
 const SILENCE: Duration = Duration::from_mins(5);
 
-/// A client for the cluster that `KUBECONFIG` names, else the one that this process runs in.
-pub async fn connect() -> Result<Client, Error> {
-    let mut config = Config::infer().await.map_err(|error| Error::NoCluster(error.to_string()))?;
-    config.read_timeout = Some(SILENCE);
-    config.reset_reader_on_write = true; // a connection that was idle in the pool begins anew
-    Client::try_from(config).map_err(|error| Error::NoCluster(error.to_string()))
+/// The way to one cluster.
+#[derive(Clone)]
+pub struct Connection {
+    /// For watches, reads, and what may be written twice: asks again when the API server says that it cannot now.
+    pub client: Client,
+    /// For records, and everything else that is compared and swapped: sends each request once. To a second one the API
+    /// server would answer that the first had come in between, and nobody could tell whose that was.
+    pub once: Client,
+    /// The API server's clock.
+    pub clock: ApiClock,
+}
+
+/// The cluster that `KUBECONFIG` names, else the one that this process runs in.
+pub async fn connect() -> Result<Connection, Error> {
+    Connection::to(Config::infer().await.map_err(|error| Error::NoCluster(error.to_string()))?)
+}
+
+impl Connection {
+    /// The cluster of a configuration.
+    pub fn to(mut config: Config) -> Result<Self, Error> {
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true; // a connection that was idle in the pool begins anew
+        let clock = ApiClock::default();
+        let mut once = config.clone();
+        once.default_retry = false;
+        Ok(Self { client: client(config, &clock)?, once: client(once, &clock)?, clock })
+    }
+}
+
+/// What a request is becoming.
+type Answer = BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>;
+
+/// A client whose every answer sets the clock.
+fn client(config: Config, clock: &ApiClock) -> Result<Client, Error> {
+    let clock = clock.clone();
+    let listening = MapFutureLayer::new(move |answer: Answer| {
+        let (clock, sent) = (clock.clone(), clock.local());
+        async move {
+            let answer = answer.await?;
+            clock.hear(answer.headers().get(DATE).map(http::HeaderValue::as_bytes), sent);
+            Ok::<_, BoxError>(answer)
+        }
+    });
+    let builder = ClientBuilder::try_from(config).map_err(|error| Error::NoCluster(error.to_string()))?;
+    Ok(builder.with_layer(&listening).build())
 }

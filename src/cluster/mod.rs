@@ -1,6 +1,7 @@
 //! Kubernetes' side: how the operator reads and writes the cluster. An adapter: it carries out and reports back, it
 //! decides nothing. Every call has a time limit, because a connection can die without saying so.
 
+pub mod clock;
 pub mod connect;
 pub mod definitions;
 pub mod events;

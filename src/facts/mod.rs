@@ -11,6 +11,7 @@ pub mod observation;
 pub mod pod;
 pub mod record;
 pub mod target;
+pub mod template;
 pub mod trouble;
 pub mod verdict;
 
@@ -21,5 +22,6 @@ pub use observation::{Elder, Looked, NamespaceSeen, Observation, Records, Tenant
 pub use pod::PodSeen;
 pub use record::{Attempt, Entry, Kept, Record, Stage};
 pub use target::{Carried, Holder, TargetId, TargetSeen, TargetState};
+pub use template::{NotATemplate, Template};
 pub use trouble::{Effect, Service, Trouble};
 pub use verdict::Verdict;

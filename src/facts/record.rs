@@ -14,6 +14,12 @@ use crate::api::{ClientId, KeyId, TenantId, grant::CredentialKind};
 pub const RECORD_TYPE: &str = "keywright.dev/record";
 /// The label of records and of what is published: whose it is.
 pub const OWNER: &str = "keywright.dev/owner";
+/// The annotation of records and of what is published: which credential of its owner's.
+pub const SEQUENCE: &str = "keywright.dev/sequence";
+/// The annotation of records and of what is published: the key ID.
+pub const KEY_ID: &str = "keywright.dev/key-id";
+/// The annotation of what is published: the attempt that brought it.
+pub const NONCE: &str = "keywright.dev/nonce";
 /// The finalizer that keeps the record of a mint in flight from going with its namespace.
 pub const FINALIZER: &str = "keywright.dev/mint-in-flight";
 /// Marks that say how far a record is beyond [`Stage`] are hints; a missing one means that the step is proven again.
@@ -21,9 +27,7 @@ const RESOURCE: &str = "keywright.dev/resource";
 const TENANT: &str = "keywright.dev/tenant-id";
 const CLIENT: &str = "keywright.dev/client-id";
 const KIND: &str = "keywright.dev/kind";
-const SEQUENCE: &str = "keywright.dev/sequence";
 const ATTEMPTS: &str = "keywright.dev/attempts";
-const KEY_ID: &str = "keywright.dev/key-id";
 const ISSUED_AT: &str = "keywright.dev/issued-at";
 const EXPIRES_AT: &str = "keywright.dev/expires-at";
 const REPLACES: &str = "keywright.dev/replaces";
