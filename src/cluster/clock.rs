@@ -136,7 +136,7 @@ mod tests {
         ask(&mut heard, BEGAN, Duration::from_millis(800), NONE, NONE);
         let before = error(&heard, BEGAN, Duration::from_mins(1));
         ask(&mut heard, BEGAN, Duration::from_secs(10), NONE, Duration::from_secs(40));
-        ask(&mut heard, BEGAN, Duration::from_secs(60), Duration::from_secs(40), NONE);
+        ask(&mut heard, BEGAN, Duration::from_mins(1), Duration::from_secs(40), NONE);
         assert_eq!(error(&heard, BEGAN, Duration::from_mins(1)), before);
     }
 

@@ -31,10 +31,25 @@ impl Reporter {
     }
 
     /// Write a warning about an object.
-    ///
+    pub async fn warn<K: Resource<DynamicType = ()>>(&self, about: &K, reason: &str, note: &str) -> Result<(), Error> {
+        self.write("Warning", "Check", about, reason, note).await
+    }
+
+    /// Write what went as it should.
+    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, reason: &str, note: &str) -> Result<(), Error> {
+        self.write("Normal", "Rotate", about, reason, note).await
+    }
+
     /// Each is an Event of its own. kube's recorder would merge those of one reason and keep repeating the first note,
     /// but here it is the note that tells one vault from another.
-    pub async fn warn<K: Resource<DynamicType = ()>>(&self, about: &K, reason: &str, note: &str) -> Result<(), Error> {
+    async fn write<K: Resource<DynamicType = ()>>(
+        &self,
+        type_: &str,
+        action: &str,
+        about: &K,
+        reason: &str,
+        note: &str,
+    ) -> Result<(), Error> {
         // Events about cluster-scoped objects live in `default`, as everywhere in Kubernetes.
         let namespace = about.namespace().unwrap_or_else(|| "default".to_owned());
         let event = Event {
@@ -43,14 +58,14 @@ impl Reporter {
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
-            action: Some("Check".to_owned()),
+            action: Some(action.to_owned()),
             event_time: Some(MicroTime(Timestamp::now())),
             note: Some(shortened(note.to_owned(), LONGEST_NOTE)),
             reason: Some(reason.to_owned()),
             regarding: Some(about.object_ref(&())),
             reporting_controller: Some(format!("{GROUP}/operator")),
             reporting_instance: Some(self.instance.clone()),
-            type_: Some("Warning".to_owned()),
+            type_: Some(type_.to_owned()),
             ..Event::default()
         };
         let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);

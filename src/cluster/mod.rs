@@ -1,17 +1,27 @@
 //! Kubernetes' side: how the operator reads and writes the cluster. An adapter: it carries out and reports back, it
 //! decides nothing. Every call has a time limit, because a connection can die without saying so.
 
+mod call;
 pub mod clock;
 pub mod connect;
 pub mod definitions;
 pub mod events;
 pub mod follow;
+pub mod identity;
+pub mod pods;
 pub mod read;
+pub mod records;
+pub mod secrets;
 pub mod status;
+mod stored;
+mod trouble;
+pub mod wanted;
 
 use std::{future::Future, time::Duration};
 
 pub use kube::Client;
+
+use crate::facts::record::NotARecord;
 
 /// How long one call may take, retries of the client included. (Watches have their own limit, in kube.)
 const CALL: Duration = Duration::from_secs(10);
@@ -36,6 +46,29 @@ pub enum Error {
         /// What was being done, to what.
         doing: String,
     },
+    /// A Secret that should be a record is none.
+    #[error("could not {doing}: it is no record of ours: {why}")]
+    NotARecord {
+        /// What was being done, to what.
+        doing: String,
+        /// What is wrong with it.
+        why: NotARecord,
+    },
+    /// What was read is not there any more.
+    #[error("could not {doing}: it has gone, or another one is in its place")]
+    Replaced {
+        /// What was being done, to what.
+        doing: String,
+    },
+}
+
+/// What became of a change that is made only to what was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written<T> {
+    /// It was made, and this is what there is now.
+    Yes(T),
+    /// It was not made: somebody else came before, and what there is must be read again.
+    Outpaced,
 }
 
 /// What the API server said, in its own words. (kube's `Display` prints the answer three times, as text and as structs.)

@@ -142,6 +142,9 @@ pub enum NotARecord {
     /// Something cannot be read.
     #[error("{0} cannot be read")]
     Unreadable(&'static str),
+    /// It is not of our type.
+    #[error("its type is {0}")]
+    OfType(String),
     /// The name is not the one that owner and number make.
     #[error("its name should be {0}")]
     Misnamed(String),

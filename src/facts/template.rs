@@ -177,7 +177,9 @@ impl Template {
             .collect();
         // In one piece of memory from the start: a text that grows leaves copies behind.
         let mut whole = String::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
-        pieces.iter().for_each(|piece| whole.push_str(piece));
+        for piece in &pieces {
+            whole.push_str(piece);
+        }
         whole.into()
     }
 }

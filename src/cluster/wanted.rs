@@ -1,0 +1,256 @@
+//! What a published Secret is to be: worked out from what is declared and from one kept credential. Pure.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use crate::{
+    api::publish::{SecretCreationPolicy, SecretTarget},
+    facts::{
+        Entry, NotATemplate, Owner, Template,
+        record::{KEY_ID, NONCE, OWNER, SEQUENCE},
+        template::Values,
+    },
+};
+
+/// The type of a Secret that says nothing about it.
+const OPAQUE: &str = "Opaque";
+
+/// The key of the credential in the coherent set.
+const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
+
+/// The keys of the coherent set that are no secret.
+const PUBLIC: [&str; 3] = ["AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
+
+/// A credential that is to be published.
+#[derive(Debug, Clone, Copy)]
+pub struct Issued<'a> {
+    /// What its record says.
+    pub entry: &'a Entry,
+    /// The client secret.
+    pub value: &'a SecretString,
+    /// Where its tokens are issued, as SDKs take it.
+    pub authority_host: &'a str,
+}
+
+/// A Secret as it is to be.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// What to do about one that exists.
+    pub policy: SecretCreationPolicy,
+    /// Its type; none if any will do.
+    pub type_: Option<String>,
+    /// Its labels, ours among them.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations, ours among them.
+    pub annotations: BTreeMap<String, String>,
+    /// Its keys: the coherent set, and those made from templates.
+    pub data: BTreeMap<String, SecretString>,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// Why a credential cannot be published as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPublishable {
+    /// Nothing has been kept in the record.
+    #[error("the record has no credential yet")]
+    Open,
+    /// A template cannot be read.
+    #[error("spec.publish.secret.template.data[{key}]: {why}")]
+    Template {
+        /// The key that it is for.
+        key: String,
+        /// What is wrong with it.
+        why: NotATemplate,
+    },
+}
+
+impl Wanted {
+    /// What a target is to be with a credential. Without a target it is a Secret of the resource's own name.
+    ///
+    /// Labels and annotations by which GitOps tools claim an object cannot come here: the API server refuses them in a
+    /// template.
+    pub fn new(target: Option<&SecretTarget>, issued: &Issued<'_>) -> Result<Self, NotPublishable> {
+        let none = SecretTarget::default();
+        let target = target.unwrap_or(&none);
+        let template = target.template.as_ref();
+        let metadata = template.and_then(|template| template.metadata.as_ref());
+        let policy = target.creation_policy.unwrap_or(SecretCreationPolicy::Owner);
+        let stated = template.and_then(|template| template.type_.clone());
+        let (labels, annotations) = marks(issued.entry)?;
+        let given = metadata.iter().flat_map(|metadata| &metadata.labels);
+        let given_annotations = metadata.iter().flat_map(|metadata| &metadata.annotations);
+        Ok(Self {
+            name: target.name.as_ref().map_or_else(|| issued.entry.resource.clone(), |name| name.0.clone()),
+            policy,
+            // Somebody else's Secret may be of any type, unless the resource says which it expects.
+            type_: stated.or_else(|| (policy != SecretCreationPolicy::Merge).then(|| OPAQUE.to_owned())),
+            labels: given.map(|(key, text)| (key.clone(), text.0.clone())).chain(labels).collect(),
+            annotations: given_annotations
+                .map(|(key, text)| (key.clone(), text.0.clone()))
+                .chain(annotations)
+                .collect(),
+            data: data(target, issued)?,
+            owner: issued.entry.owner.clone(),
+        })
+    }
+
+    /// The values in it that nothing may repeat.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.data.iter().filter(|(key, _)| !PUBLIC.contains(&key.as_str())).map(|(_, value)| value)
+    }
+}
+
+type Texts = Vec<(String, String)>;
+
+/// By which label a watch finds what is ours, and which annotations say what it carries.
+fn marks(entry: &Entry) -> Result<(Texts, Texts), NotPublishable> {
+    let (Some(kept), Some(attempt)) = (&entry.kept, entry.last_attempt()) else {
+        return Err(NotPublishable::Open);
+    };
+    let annotations =
+        [(KEY_ID, kept.key_id.to_string()), (SEQUENCE, entry.sequence.to_string()), (NONCE, attempt.nonce.to_string())];
+    let annotations = annotations.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
+    Ok((vec![(OWNER.to_owned(), entry.owner.to_string())], annotations))
+}
+
+fn data(target: &SecretTarget, issued: &Issued<'_>) -> Result<BTreeMap<String, SecretString>, NotPublishable> {
+    let Issued { entry, value, authority_host } = *issued;
+    let [host, tenant, client] = PUBLIC;
+    let coherent = [
+        (host, SecretString::from(authority_host)),
+        (tenant, entry.tenant.to_string().into()),
+        (client, entry.client_id.to_string().into()),
+        (CLIENT_SECRET, value.clone()),
+    ];
+    let values = Values {
+        client_secret: Some(value),
+        client_id: entry.client_id,
+        tenant_id: entry.tenant,
+        authority_host,
+        key_id: entry.kept.as_ref().map(|kept| kept.key_id),
+        expires_at: entry.kept.as_ref().and_then(|kept| kept.expires_at),
+    };
+    let templates = target.template.iter().flat_map(|template| &template.data);
+    let made = templates.map(|(key, text)| match Template::parse(text.as_str(), entry.kind) {
+        Ok(template) => Ok((key.clone(), template.render(&values))),
+        Err(why) => Err(NotPublishable::Template { key: key.clone(), why }),
+    });
+    // The coherent set last: no template can take one of its keys.
+    made.chain(coherent.map(|(key, value)| Ok((key.to_owned(), value)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        api::{ClientId, KeyId, TenantId, grant::CredentialKind},
+        facts::{Attempt, Kept, Nonce, Sequence, Stage},
+    };
+
+    fn entry() -> Entry {
+        Entry {
+            owner: Owner::of("cluster", "payments", "payments-api"),
+            resource: "payments-api".into(),
+            tenant: TenantId(Uuid::from_u128(1)),
+            client_id: ClientId(Uuid::from_u128(2)),
+            kind: CredentialKind::ClientSecret,
+            sequence: Sequence(3),
+            attempts: vec![Attempt { nonce: Nonce::of([4; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH }],
+            replaces: None,
+            kept: Some(Kept { key_id: KeyId(Uuid::from_u128(5)), issued_at: Timestamp::UNIX_EPOCH, expires_at: None }),
+            stage: Stage::Publishing,
+            published_to: vec![],
+            verified_at: None,
+            published_at: None,
+            proven_at: None,
+            abandoned_at: None,
+        }
+    }
+
+    fn declared(target: serde_json::Value) -> SecretTarget {
+        serde_json::from_value(target).unwrap()
+    }
+
+    fn wanted(target: Option<&SecretTarget>, entry: &Entry) -> Result<Wanted, NotPublishable> {
+        let issued = Issued { entry, value: &"s3cret".into(), authority_host: "https://login.microsoftonline.com/" };
+        Wanted::new(target, &issued)
+    }
+
+    fn texts(wanted: &Wanted) -> Vec<(&str, &str)> {
+        wanted.data.iter().map(|(key, value)| (key.as_str(), value.expose_secret())).collect()
+    }
+
+    #[test]
+    fn what_says_nothing_gets_the_coherent_set_under_the_name_of_the_resource() {
+        let wanted = wanted(None, &entry()).unwrap();
+        assert_eq!((wanted.name.as_str(), wanted.type_.as_deref()), ("payments-api", Some("Opaque")));
+        assert_eq!(wanted.policy, SecretCreationPolicy::Owner);
+        let coherent = [
+            ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/"),
+            ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000002"),
+            ("AZURE_CLIENT_SECRET", "s3cret"),
+            ("AZURE_TENANT_ID", "00000000-0000-0000-0000-000000000001"),
+        ];
+        assert_eq!(texts(&wanted), coherent);
+        assert_eq!(wanted.labels.into_iter().collect::<Vec<_>>(), [(OWNER.to_owned(), entry().owner.to_string())]);
+        let annotations: Vec<_> = wanted.annotations.into_iter().collect();
+        let expected = [
+            ("keywright.dev/key-id", "00000000-0000-0000-0000-000000000005".to_owned()),
+            ("keywright.dev/nonce", Nonce::of([4; 10]).to_string()),
+            ("keywright.dev/sequence", "3".to_owned()),
+        ];
+        assert_eq!(annotations, expected.map(|(key, text)| (key.to_owned(), text)));
+    }
+
+    #[test]
+    fn templates_add_keys_and_metadata_but_cannot_take_ours() {
+        let target = json!({"name": "other", "template": {
+            "type": "example.com/mine",
+            "metadata": {"labels": {"team": "pay", OWNER: "me"}, "annotations": {"note": "x", KEY_ID: "none"}},
+            "data": {"appsettings.json": r#"{"Secret": {{ clientSecret | json }}}"#, "AZURE_CLIENT_ID": "mine"},
+        }});
+        let wanted = wanted(Some(&declared(target)), &entry()).unwrap();
+        assert_eq!((wanted.name.as_str(), wanted.type_.as_deref()), ("other", Some("example.com/mine")));
+        assert_eq!(wanted.labels[OWNER], entry().owner.to_string());
+        assert_eq!(wanted.labels["team"], "pay");
+        assert_eq!(
+            (wanted.annotations[KEY_ID].as_str(), wanted.annotations["note"].as_str()),
+            ("00000000-0000-0000-0000-000000000005", "x")
+        );
+        let texts = texts(&wanted);
+        assert!(texts.contains(&("appsettings.json", r#"{"Secret": "s3cret"}"#)), "{texts:?}");
+        assert!(texts.contains(&("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000002")), "{texts:?}");
+    }
+
+    #[test]
+    fn somebody_else_s_secret_may_be_of_any_type_unless_one_is_expected() {
+        let of = |target| wanted(Some(&declared(target)), &entry()).unwrap().type_;
+        assert_eq!(of(json!({"creationPolicy": "Merge"})), None);
+        assert_eq!(of(json!({"creationPolicy": "Merge", "template": {"type": "a/b"}})).as_deref(), Some("a/b"));
+        assert_eq!(of(json!({"creationPolicy": "Adopt"})).as_deref(), Some("Opaque"));
+    }
+
+    #[test]
+    fn what_cannot_be_published_is_named() {
+        let open = Entry { kept: None, ..entry() };
+        assert_eq!(wanted(None, &open).unwrap_err(), NotPublishable::Open);
+        let error =
+            wanted(Some(&declared(json!({"template": {"data": {"a": "{{ b }}"}}}))), &entry()).unwrap_err().to_string();
+        assert!(error.starts_with("spec.publish.secret.template.data[a]: {{ b }} stands for nothing"), "{error}");
+    }
+
+    #[test]
+    fn nothing_of_it_is_shown_to_whoever_debugs() {
+        let shown = format!("{:?}", wanted(None, &entry()).unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
