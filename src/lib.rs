@@ -5,6 +5,8 @@
 //! - [`api`]: what users write and read
 //! - [`facts`]: the vocabulary of what is so
 //! - [`plan`]: what is to be said and done, and why; pure
+//! - [`wire`]: what every call outside shares: one HTTP client, sent-once, quotas
+//! - [`entra`]: Microsoft's side of identity, an adapter
 //! - [`cluster`]: Kubernetes' side, an adapter
 //! - [`reconcile`]: observe → plan → report
 //! - [`runtime`]: the process: probes, metrics, logs, an orderly end
@@ -15,7 +17,9 @@ pub mod api;
 pub mod args;
 pub mod cli;
 pub mod cluster;
+pub mod entra;
 pub mod facts;
 pub mod plan;
 pub mod reconcile;
 pub mod runtime;
+pub mod wire;

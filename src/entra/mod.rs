@@ -1,0 +1,10 @@
+//! Microsoft's side of identity, an adapter: it signs the operator in, reads and writes applications in Microsoft Graph,
+//! and says what came of it in the words of [`crate::facts`]. It decides nothing, repeats nothing and waits for nothing:
+//! every call is sent once and has a time limit. Values of secrets pass through it and stay nowhere.
+//!
+//! Reading order: [`cloud`], [`identity`] with `assertion` and `tokens` (how the operator signs in), [`graph`] with `call`,
+//! `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once).
+
+pub mod cloud;
+
+pub use self::cloud::Cloud;
