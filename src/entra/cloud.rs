@@ -136,9 +136,13 @@ mod tests {
     use super::*;
 
     fn of(spec: &serde_json::Value) -> Result<Cloud, Nowhere> {
+        Cloud::of(&tenant(spec))
+    }
+
+    fn tenant(spec: &serde_json::Value) -> EntraTenantSpec {
         let mut whole = json!({"tenantId": "8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f"});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        Cloud::of(&serde_json::from_value(whole).unwrap())
+        serde_json::from_value(whole).unwrap()
     }
 
     fn custom(authority: &str) -> serde_json::Value {

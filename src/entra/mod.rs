@@ -5,6 +5,19 @@
 //! Reading order: [`cloud`], [`identity`] with `assertion` and `tokens` (how the operator signs in), [`graph`] with `call`,
 //! `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once).
 
+mod assertion;
+mod call;
+pub mod changes;
 pub mod cloud;
+pub mod graph;
+pub mod identity;
+mod refusal;
+mod shape;
+mod tokens;
 
-pub use self::cloud::Cloud;
+pub use self::{
+    changes::{Changes, Since},
+    cloud::Cloud,
+    graph::{Directory, Minted, Removal},
+    identity::Identity,
+};
