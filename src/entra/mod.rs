@@ -3,12 +3,14 @@
 //! every call is sent once and has a time limit. Values of secrets pass through it and stay nowhere.
 //!
 //! Reading order: [`cloud`], [`identity`] with `assertion` and `tokens` (how the operator signs in), [`graph`] with `call`,
-//! `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once).
+//! `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once); [`codes`] (what Entra's refusals mean;
+//! pure).
 
 mod assertion;
 mod call;
 pub mod changes;
 pub mod cloud;
+pub mod codes;
 pub mod graph;
 pub mod identity;
 mod refusal;
