@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`cloud`], [`identity`] with `assertion` and `tokens` (how the operator signs in), [`graph`] with `call`,
 //! `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once); [`codes`] (what Entra's refusals mean;
-//! pure).
+//! pure), [`sign_in`] (the proof of a credential).
 
 mod assertion;
 mod call;
@@ -15,6 +15,7 @@ pub mod graph;
 pub mod identity;
 mod refusal;
 mod shape;
+pub mod sign_in;
 mod tokens;
 
 pub use self::{
