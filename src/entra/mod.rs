@@ -13,6 +13,7 @@ pub mod cloud;
 pub mod codes;
 pub mod graph;
 pub mod identity;
+mod no_token;
 mod refusal;
 mod shape;
 pub mod sign_in;

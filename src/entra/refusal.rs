@@ -1,23 +1,19 @@
-//! What the end of a call means when it did not bring what was asked for: Graph's envelope of errors and Entra's (AZURE
-//! 1.1, 4.2) in the words of [`Trouble`], each with advice. It branches on codes, never on messages, and quotes no body of
-//! an answer that may have a value in it. Pure.
+//! What the end of a call of Graph means when it did not bring what was asked for: Graph's envelope of errors (AZURE 1.1)
+//! in the words of [`Trouble`], each with advice. It branches on codes, never on messages, and quotes no body of an answer
+//! that may have a value in it. Pure.
 
-use std::{error::Error, fmt::Write, time::Duration};
+use std::{fmt::Write, time::Duration};
 
-use azure_core::{
-    error::ErrorKind,
-    http::{
-        RawResponse,
-        headers::{HeaderName, Headers},
-        response::ResponseBody,
-    },
+use azure_core::http::{
+    RawResponse,
+    headers::{HeaderName, Headers},
+    response::ResponseBody,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Cloud, Identity, identity::Unusable};
 use crate::{
-    api::{Reason, TenantId},
+    api::Reason,
     facts::{Effect, Service, Trouble},
     wire::{Scope, Told, effect},
 };
@@ -234,7 +230,7 @@ fn reason(status: u16, code: Option<&str>, about: About) -> Reason {
     }
 }
 
-fn remedy(reason: Reason, about: About) -> &'static str {
+pub(super) fn remedy(reason: Reason, about: About) -> &'static str {
     match reason {
         Reason::NotOwner => {
             "The operator's service principal is not an owner of it: add it as owner, or grant Application.ReadWrite.All."
@@ -265,147 +261,121 @@ fn remedy(reason: Reason, about: About) -> &'static str {
     }
 }
 
-/// A sign-in of the operator, in the words in which its end is told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SignIn<'a> {
-    pub(super) tenant: TenantId,
-    pub(super) cloud: &'a Cloud,
-    pub(super) identity: &'a Identity,
-}
-
-impl SignIn<'_> {
-    pub(super) fn doing(&self) -> String {
-        let whom = self.identity.client_id().map(|id| format!(" as {id}")).unwrap_or_default();
-        format!("sign the operator in{whom} to tenant {}", self.tenant)
-    }
-
-    /// A sign-in that failed. What it was needed for was not sent.
-    fn failed(&self, reason: Reason, why: &str) -> Trouble {
-        let remedy = match reason {
-            Reason::OperatorCannotSignIn => self.identity.remedy(),
-            reason => remedy(reason, About::Tenant).to_owned(),
-        };
-        Trouble {
-            reason,
-            service: Service::Token,
-            effect: Effect::NotSent,
-            message: format!("could not {}: {why}.", self.doing()),
-            remedy,
-            code: None,
-            trace_id: None,
-            correlation_id: None,
-            at: None,
-            retry_after: None,
-        }
-    }
-}
-
-/// What Entra says of a refusal (AZURE 4.2).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct EntraSaid {
-    error: String,
-    error_codes: Vec<u32>,
-    error_description: String,
-    trace_id: Option<String>,
-    correlation_id: Option<String>,
-}
-
-/// The answer that made a sign-in fail, if there was one.
-pub(super) fn answer_in(error: &azure_core::Error) -> Option<Answer> {
-    let answer = |error: &(dyn Error + 'static)| match error.downcast_ref::<azure_core::Error>()?.kind() {
-        ErrorKind::HttpResponse { raw_response: Some(answer), .. } => Some(Answer::of(RawResponse::clone(answer))),
-        _ => None,
-    };
-    effect::chain(error).find_map(answer)
-}
-
-/// A sign-in of the operator failed.
-pub(super) fn of_sign_in(sign_in: &SignIn<'_>, error: &azure_core::Error) -> Trouble {
-    let Some(answer) = answer_in(error) else { return without_answer(sign_in, error) };
-    let said: Option<EntraSaid> = serde_json::from_slice(&answer.body).ok();
-    let code = said.as_ref().and_then(|said| said.error_codes.first()).map(|code| format!("AADSTS{code}"));
-    let reason = match (answer.status, &said) {
-        (429, _) => Reason::Throttled,
-        (408 | 500.., _) => Reason::Unreachable,
-        (_, Some(said)) if said.error == "temporarily_unavailable" => Reason::Unreachable,
-        (_, Some(said)) if !said.error.is_empty() => Reason::OperatorCannotSignIn,
-        _ if matches!(sign_in.identity, Identity::ManagedIdentity { .. }) => Reason::OperatorCannotSignIn,
-        _ => Reason::Unintelligible,
-    };
-    let EntraSaid { error_description, trace_id, correlation_id, .. } = said.unwrap_or_default();
-    let mut why = match reason {
-        Reason::Throttled => "Entra asks to be left alone (".to_owned(),
-        Reason::Unreachable => "Entra is in trouble (".to_owned(),
-        Reason::Unintelligible => "what answered does not speak as Entra does (".to_owned(),
-        _ => format!("{} (", described(&error_description)),
-    };
-    _ = write!(why, "{}", answer.status);
-    let at = answer.told.at.map(|at| at.to_string());
-    for (word, id) in [(" ", &code), (", trace ", &trace_id), (", correlation ", &correlation_id), (", ", &at)] {
-        if let Some(id) = id {
-            _ = write!(why, "{word}{}", line(id));
-        }
-    }
-    why.push(')');
-    Trouble {
-        code,
-        trace_id,
-        correlation_id,
-        at: answer.told.at,
-        retry_after: answer.told.retry_after,
-        ..sign_in.failed(reason, &why)
-    }
-}
-
-fn without_answer(sign_in: &SignIn<'_>, error: &azure_core::Error) -> Trouble {
-    let kinds = effect::chain(error).filter_map(|error| error.downcast_ref::<azure_core::Error>());
-    match kinds.map(azure_core::Error::kind).last() {
-        Some(ErrorKind::Connection | ErrorKind::Io) => {
-            let authority = sign_in.cloud.authority();
-            let why = format!("{authority} was not reached: {}", line(&effect::root_cause(error)));
-            sign_in.failed(Reason::Unreachable, &why)
-        }
-        // Here the SDK quotes what it could not read, which has a token in it.
-        Some(ErrorKind::DataConversion) | None => {
-            sign_in.failed(Reason::Unintelligible, "what Entra answered cannot be read")
-        }
-        Some(_) => sign_in.failed(Reason::OperatorCannotSignIn, &line(&effect::root_cause(error))),
-    }
-}
-
-/// The identity cannot be used at all.
-pub(super) fn of_identity(sign_in: &SignIn<'_>, unusable: &Unusable) -> Trouble {
-    let why = match unusable {
-        Unusable::Certificate(unsuited) => unsuited.to_string(),
-        Unusable::Surroundings(error) => error.to_string(),
-    };
-    sign_in.failed(Reason::OperatorCannotSignIn, &line(&why))
-}
-
-/// A sign-in of the operator took too long.
-pub(super) fn sign_in_timed_out(sign_in: &SignIn<'_>, limit: Duration) -> Trouble {
-    let why = format!("{} gave no token within {limit:?}", sign_in.cloud.authority());
-    sign_in.failed(Reason::Unreachable, &why)
-}
-
-/// What Entra's description says, without the code before it and the IDs behind it, which are told anyway.
-fn described(description: &str) -> String {
-    let text = description.split("Trace ID:").next().unwrap_or_default();
-    let text = match text.split_once(": ") {
-        Some((code, text)) if code.starts_with("AADSTS") => text,
-        _ => text,
-    };
-    let text = text.trim().trim_end_matches('.');
-    if text.is_empty() { "Entra refused".to_owned() } else { format!("Entra refused: {}", line(text)) }
-}
-
 /// What a service says, as a part of one line, and never more than so much of it.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
     let joined = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     if joined.chars().count() <= MOST_SAID {
         return joined;
     }
     joined.chars().take(MOST_SAID).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::http::StatusCode;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let mut headers = Headers::new();
+        headers.insert("date", "Sat, 21 Nov 2026 08:01:07 GMT");
+        headers.insert("request-id", "5b1e");
+        headers.insert("client-request-id", "77aa");
+        Answer::of(RawResponse::from_bytes(StatusCode::from(status), headers, body.as_bytes().to_vec()))
+    }
+
+    fn error(status: u16, code: &str) -> Answer {
+        answer(status, &format!(r#"{{"error": {{"code": "{code}", "message": "Some\nwords.", "innerError": {{}}}}}}"#))
+    }
+
+    fn asked(about: About) -> Asked {
+        let doing = "add a secret to application 8f3c in tenant contoso".to_owned();
+        Asked { operation: "add_password", doing, about, counts: vec![Scope::AllWrites] }
+    }
+
+    fn reason_of(answer: &Answer) -> (Reason, Effect) {
+        let trouble = refused(&asked(About::Application), answer);
+        (trouble.reason, trouble.effect)
+    }
+
+    #[test]
+    fn a_refusal_is_advice() {
+        let trouble = refused(&asked(About::Application), &error(403, "Authorization_RequestDenied"));
+        let expected = Trouble {
+            reason: Reason::NotOwner,
+            service: Service::Graph,
+            effect: Effect::Refused,
+            message: "could not add a secret to application 8f3c in tenant contoso: Graph refused (403 \
+                      Authorization_RequestDenied, request 5b1e, 2026-11-21T08:01:07Z)."
+                .to_owned(),
+            remedy: remedy(Reason::NotOwner, About::Application).to_owned(),
+            code: Some("Authorization_RequestDenied".to_owned()),
+            trace_id: Some("5b1e".to_owned()),
+            correlation_id: Some("77aa".to_owned()),
+            at: Some("2026-11-21T08:01:07Z".parse().unwrap()),
+            retry_after: None,
+        };
+        assert_eq!(trouble, expected);
+    }
+
+    /// AZURE 1.1, 1.2, 1.8: what Graph's codes mean.
+    #[test]
+    fn each_code_has_its_reason() {
+        for (status, code, reason) in [
+            (401, "InvalidAuthenticationToken", Reason::OperatorCannotSignIn),
+            (404, "Request_ResourceNotFound", Reason::ApplicationNotFound),
+            (400, "TooManyAppPasswords", Reason::TooManyCredentials),
+            (400, "Directory_ResourceSizeExceeded", Reason::TooManyCredentials),
+            (400, "CredentialTypeNotAllowedAsPerAppPolicy", Reason::SecretsForbidden),
+            (400, "CredentialInvalidLifetimeAsPerAppPolicy", Reason::LifetimeForbidden),
+            (409, "Directory_ConcurrencyViolation", Reason::ConcurrentWrite),
+            (423, "locked", Reason::ConcurrentWrite),
+            (429, "TooManyRequests", Reason::Throttled),
+            (400, "Request_BadRequest", Reason::Refused),
+        ] {
+            assert_eq!(reason_of(&error(status, code)), (reason, Effect::Refused), "{status} {code}");
+        }
+        for status in [408, 500, 503] {
+            let told = reason_of(&error(status, "generalException"));
+            assert_eq!(told, (Reason::Unreachable, Effect::Unknown), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_graphs_is_not_taken_for_one() {
+        for status in [401, 403, 404] {
+            let told = reason_of(&answer(status, "<html>Blocked by your firewall</html>"));
+            assert_eq!(told, (Reason::Unintelligible, Effect::Refused), "{status}");
+        }
+        assert_eq!(reason_of(&answer(429, "Too Many Requests")).0, Reason::Throttled);
+        assert_eq!(reason_of(&answer(302, "")), (Reason::Unintelligible, Effect::Unknown));
+    }
+
+    #[test]
+    fn without_a_permission_for_the_tenant_nobody_is_told_to_own_an_application() {
+        let trouble = refused(&asked(About::Tenant), &error(403, "Authorization_RequestDenied"));
+        assert_eq!(trouble.reason, Reason::Refused);
+        assert!(trouble.remedy.contains("Application.ReadWrite.OwnedBy"), "{}", trouble.remedy);
+    }
+
+    #[test]
+    fn what_a_service_says_stays_one_short_line() {
+        let odd = error(400, "Request_BadRequest");
+        let message = refused(&asked(About::Application), &odd).message;
+        assert!(message.contains("(400 Request_BadRequest \"Some words.\", request"), "{message}");
+        assert_eq!(line(&"a ".repeat(1_000)).chars().count(), MOST_SAID + 1);
+    }
+
+    #[test]
+    fn a_write_without_an_answer_may_have_happened() {
+        let asked = asked(About::Application);
+        let trouble = unanswered(&asked, "77aa", &End::TimeUp(Duration::from_secs(10)));
+        assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::Unknown));
+        assert_eq!(
+            trouble.message,
+            "could not add a secret to application 8f3c in tenant contoso: Graph was not reached: no answer within 10s; \
+             it may have happened all the same (client request 77aa)."
+        );
+    }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Cloud, Identity,
-    refusal::{self, SignIn},
+    no_token::{self, SignIn},
 };
 use crate::{
     api::{Reason, TenantId},
@@ -140,11 +140,11 @@ impl Tokens {
                 Ok(token)
             }
             Err(error) => {
-                match refusal::answer_in(&error) {
+                match no_token::answer_in(&error) {
                     Some(answer) => metrics.answered(Service::Token, OPERATION, answer.status),
                     None => metrics.unanswered(Service::Token, OPERATION, wire::effect::of_error(&error)),
                 }
-                let trouble = refusal::of_sign_in(&self.sign_in(), &error);
+                let trouble = no_token::of_sign_in(&self.sign_in(), &error);
                 self.stands(&trouble);
                 Err(trouble)
             }
@@ -156,7 +156,7 @@ impl Tokens {
             return Ok(Arc::clone(credential));
         }
         let made = self.identity.credential(&self.wire, self.tenant, &self.cloud);
-        let credential = made.map_err(|unusable| refusal::of_identity(&self.sign_in(), &unusable))?;
+        let credential = made.map_err(|unusable| no_token::of_identity(&self.sign_in(), &unusable))?;
         self.known().credential = Some(Arc::clone(&credential));
         Ok(credential)
     }
@@ -168,7 +168,7 @@ impl Tokens {
     }
 
     fn timed_out(&self) -> Trouble {
-        refusal::sign_in_timed_out(&self.sign_in(), self.wire.patience().token)
+        no_token::sign_in_timed_out(&self.sign_in(), self.wire.patience().token)
     }
 
     fn sign_in(&self) -> SignIn<'_> {

@@ -1,0 +1,11 @@
+//! How Keywright speaks to Entra and Graph, against the sandbox's own, which knows nothing of it: every end that a call
+//! can come to, and what is made of it.
+
+#![expect(clippy::unwrap_used, reason = "clippy allows these in test functions, but not in what those share")]
+
+mod mint;
+mod operator;
+mod place;
+mod tenant;
+mod weather;
+mod wire;
