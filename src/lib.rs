@@ -7,6 +7,7 @@
 //! - [`plan`]: what is to be said and done, and why; pure
 //! - [`wire`]: what every call outside shares: one HTTP client, sent-once, quotas
 //! - [`entra`]: Microsoft's side of identity, an adapter
+//! - [`vault`]: Key Vault, an adapter
 //! - [`cluster`]: Kubernetes' side, an adapter
 //! - [`reconcile`]: observe → plan → report
 //! - [`runtime`]: the process: probes, metrics, logs, an orderly end
@@ -22,4 +23,5 @@ pub mod facts;
 pub mod plan;
 pub mod reconcile;
 pub mod runtime;
+pub mod vault;
 pub mod wire;

@@ -7,5 +7,8 @@
     reason = "clippy allows these in test functions, but not in what those share"
 )]
 
+mod entries;
 mod place;
 mod proofs;
+mod refusals;
+mod vaults;
