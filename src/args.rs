@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::{
     api::ClientId,
     cli::{self, operator::Scope},
+    plan::Timing,
     runtime::telemetry::LogFormat,
 };
 
@@ -48,6 +49,27 @@ struct Run {
     #[arg(long, env = "HOSTNAME", default_value = "keywright")]
     instance: String,
 
+    /// What tells this cluster from others in the name of everything that is minted; never the same for two clusters, and
+    /// never another for one. Default: the UID of its namespace kube-system
+    #[arg(long, env = "KEYWRIGHT_CLUSTER_ID")]
+    cluster_id: Option<String>,
+
+    /// Where the Secrets are that the operator itself signs in with. Default: the namespace that it runs in
+    #[arg(long, env = "KEYWRIGHT_OPERATOR_NAMESPACE")]
+    operator_namespace: Option<String>,
+
+    /// A PEM file of CAs to trust besides those of the system, for a proxy that looks into TLS
+    #[arg(long, env = "KEYWRIGHT_CA_FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// Sign in as whoever is signed in with `az` or `azd` on this machine, where a tenant would use workload identity
+    #[arg(long)]
+    developer_identity: bool,
+
+    /// How long everything built in takes, against what it should: for sandboxes only
+    #[arg(long, env = "KEYWRIGHT_TIME_SCALE", default_value_t = 1.0)]
+    time_scale: f64,
+
     /// The application that the surroundings sign in as, as the workload identity webhook sets it
     #[arg(long, env = "AZURE_CLIENT_ID", hide = true, default_value = "", value_parser = client_id)]
     ambient_client_id: Ambient,
@@ -86,11 +108,33 @@ impl Args {
 impl Run {
     async fn dispatch(self) -> anyhow::Result<()> {
         // Taken apart completely, so that a flag which nobody reads does not compile.
-        let Self { namespaces, admin_address, log_format, log, instance, ambient_client_id } = self;
-        let scope = Scope::of(&namespaces);
-        let ambient_client_id = ambient_client_id.0;
-        cli::run::run(cli::run::Settings { scope, admin_address, log_format, log, instance, ambient_client_id })
-            .await?;
+        let Self {
+            namespaces,
+            admin_address,
+            log_format,
+            log,
+            instance,
+            cluster_id,
+            operator_namespace,
+            ca_file,
+            developer_identity,
+            time_scale,
+            ambient_client_id,
+        } = self;
+        let settings = cli::run::Settings {
+            scope: Scope::of(&namespaces),
+            admin_address,
+            log_format,
+            log,
+            instance,
+            cluster_id: cluster_id.filter(|id| !id.is_empty()),
+            operator_namespace: operator_namespace.filter(|name| !name.is_empty()),
+            ca_file: ca_file.filter(|path| !path.as_os_str().is_empty()),
+            developer_identity,
+            timing: Timing::scaled(time_scale),
+            ambient_client_id: ambient_client_id.0,
+        };
+        cli::run::run(settings).await?;
         Ok(())
     }
 }

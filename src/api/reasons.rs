@@ -82,6 +82,8 @@ reasons! {
     Idle,
 
     // What a call outside may bring.
+    /// The operator can do its work in the tenant.
+    Reached,
     /// The operator itself cannot sign in to the tenant.
     OperatorCannotSignIn,
     /// The operator may not change this application.
@@ -170,6 +172,7 @@ impl Reason {
                 | Self::Publishing
                 | Self::Published
                 | Self::Idle
+                | Self::Reached
                 | Self::ConcurrentWrite
                 | Self::Throttled
                 | Self::Unreachable

@@ -1,29 +1,21 @@
-//! The operator put together: which watches feed which copies, who is woken by what, and in which order it starts.
+//! The operator put together: what it works with, and in which order it starts.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, time::Duration};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, CustomResourceExt, ResourceExt,
-    core::PartialObjectMeta,
-    runtime::{reflector::ObjectRef, watcher},
-};
+use kube::CustomResourceExt;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use super::watches::{Watched, Watches};
 use crate::{
-    api::{ClientId, Declared, EntraAppCredential, EntraTenant},
-    cluster::{
-        Client, definitions,
-        follow::{Followed, follow},
-    },
-    reconcile::{
-        self, Context, Metrics, World,
-        wake::{Queue, Resources},
-    },
+    api::{ClientId, EntraAppCredential, EntraTenant},
+    cluster::{connect::Connection, definitions, identity},
+    reconcile::{self, Context, World, hands::Hands},
     runtime::readiness::{Gate, Readiness},
 };
+
+/// How long to wait before the API server is asked again for what nothing can begin without.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Which namespaces are worked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,30 +54,17 @@ pub enum Error {
 
 /// What the operator works with.
 pub(super) struct Operator {
-    pub client: Client,
+    pub cluster: Connection,
     pub scope: Scope,
     pub instance: String,
+    /// What tells this cluster from others, if somebody has named it.
+    pub cluster_id: Option<String>,
     pub ambient_client_id: Option<ClientId>,
-    pub metrics: Metrics,
+    pub hands: Hands,
     pub readiness: Readiness,
     /// Passed when everything has been read once.
     pub copies: Gate,
     pub stop: CancellationToken,
-}
-
-/// A kind that is watched: the copy of its objects, and the names of those to be looked at.
-struct Watched<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
-    copy: Followed<K>,
-    to_look_at: UnboundedReceiverStream<ObjectRef<K>>,
-}
-
-/// The watches, and what they feed.
-struct Watches {
-    world: World,
-    tenants: Watched<Declared<EntraTenant>>,
-    /// Of all namespaces, or of each that the operator is limited to.
-    resources: Vec<Watched<Declared<EntraAppCredential>>>,
-    running: JoinSet<()>,
 }
 
 impl Operator {
@@ -95,16 +74,33 @@ impl Operator {
         if self.unless_stopped(self.definitions()).await.is_none() {
             return Ok(());
         }
-
-        let mut watches = self.watch();
-        if self.unless_stopped(watches.filled()).await.is_none() {
+        let watches = Watches::start(&self.cluster.client, &self.scope, &self.instance, self.ambient_client_id);
+        let known = async {
+            watches.filled().await;
+            self.name_the_cluster(&watches.world).await;
+        };
+        if self.unless_stopped(known).await.is_none() {
             return Ok(());
         }
-        let mut looking = self.look(watches.world, watches.tenants, watches.resources);
-        self.copies.pass();
+        let Self { hands, instance, stop, copies, .. } = self;
+        let Watches { world, woken, tenants, resources, secrets, mut running } = watches;
+        let context = Context::new(world, hands, woken, instance, stop.clone());
+        let mut looking = JoinSet::new();
+        let Watched { copy, to_look_at } = tenants;
+        let look = reconcile::tenant::look;
+        looking.spawn(reconcile::look_at_each(copy.store, to_look_at, look, context.clone(), stop.clone()));
+        for Watched { copy, to_look_at } in resources {
+            let look = reconcile::credential::look;
+            looking.spawn(reconcile::look_at_each(copy.store, to_look_at, look, context.clone(), stop.clone()));
+        }
+        for Watched { copy, to_look_at } in secrets {
+            let look = reconcile::farewell::look;
+            looking.spawn(reconcile::look_at_each(copy.store, to_look_at, look, context.clone(), stop.clone()));
+        }
+        copies.pass();
         tracing::info!("watching");
         tokio::select! {
-            Some(_) = watches.running.join_next() => Err(Error::WatchEnded),
+            Some(_) = running.join_next() => Err(Error::WatchEnded),
             all = all_end(&mut looking) => all,
         }
     }
@@ -123,109 +119,24 @@ impl Operator {
 
     async fn definition<K: CustomResourceExt>(&self) {
         let gate = self.readiness.wait_for(format!("definition {} (install the files of crds/)", K::crd_name()));
-        definitions::served::<K>(self.client.clone()).await;
+        definitions::served::<K>(self.cluster.client.clone()).await;
         gate.pass();
     }
 
-    /// Start the watches: of our resources, of the tenants that wake them, and of the namespaces whose labels do.
-    fn watch(&self) -> Watches {
-        let mut running = JoinSet::new();
-        let mut resources = Vec::new();
-        let mut woken = Vec::new();
-        for api in self.resource_apis() {
-            let (queue, to_look_at) = Queue::new();
-            let changed = queue.clone();
-            let (copy, task) = follow(api, watcher::Config::default(), version, move |one| changed.push(one));
-            running.spawn(task);
-            woken.push(Resources { store: copy.store.clone(), queue });
-            resources.push(Watched { copy, to_look_at });
-        }
-        let woken = Arc::new(woken);
-        let tenants = self.watch_tenants(&woken, &mut running);
-        let world = World {
-            tenants: tenants.copy.clone(),
-            namespaces: self.watch_namespaces(&woken, &mut running),
-            ambient_client_id: self.ambient_client_id,
-            client: self.client.clone(),
-        };
-        Watches { world, tenants, resources, running }
-    }
-
-    fn watch_tenants(&self, woken: &Arc<Vec<Resources>>, running: &mut JoinSet<()>) -> Watched<Declared<EntraTenant>> {
-        let (queue, to_look_at) = Queue::new();
-        let woken = Arc::clone(woken);
-        let api = Api::all(self.client.clone());
-        let (copy, task) = follow(api, watcher::Config::default(), version, move |tenant| {
-            woken.iter().for_each(|resources| resources.tenant_changed(&tenant));
-            queue.push(tenant);
-        });
-        running.spawn(task);
-        Watched { copy, to_look_at }
-    }
-
-    fn watch_namespaces(
-        &self,
-        woken: &Arc<Vec<Resources>>,
-        running: &mut JoinSet<()>,
-    ) -> Vec<Followed<PartialObjectMeta<Namespace>>> {
-        let everything = watcher::Config::default;
-        let selections = match &self.scope {
-            Scope::All => vec![everything()],
-            Scope::Namespaces(names) => {
-                names.iter().map(|name| everything().fields(&format!("metadata.name={name}"))).collect()
+    /// What tells this cluster from others stands in the name of everything that is minted, so nothing is looked at before.
+    async fn name_the_cluster(&self, world: &World) {
+        let id = loop {
+            match &self.cluster_id {
+                Some(id) => break id.clone(),
+                None => match identity::cluster_id(&self.cluster.client).await {
+                    Ok(id) => break id,
+                    Err(error) => tracing::warn!(%error, "cannot name this cluster yet; asking again"),
+                },
             }
+            tokio::time::sleep(ASK_AGAIN).await;
         };
-        let follow_one = |selection| {
-            let woken = Arc::clone(woken);
-            let labels = |namespace: &PartialObjectMeta<Namespace>| namespace.labels().clone();
-            let (namespaces, task) = follow(Api::all(self.client.clone()), selection, labels, move |namespace| {
-                woken.iter().for_each(|resources| resources.namespace_changed(&namespace));
-            });
-            running.spawn(task);
-            namespaces
-        };
-        selections.into_iter().map(follow_one).collect()
+        world.cluster_id.get_or_init(|| id);
     }
-
-    /// Start looking at what the queues name.
-    fn look(
-        &self,
-        world: World,
-        tenants: Watched<Declared<EntraTenant>>,
-        resources: Vec<Watched<Declared<EntraAppCredential>>>,
-    ) -> JoinSet<()> {
-        let mut looking = JoinSet::new();
-        let context = Context::new(world, self.client.clone(), self.instance.clone(), self.metrics.clone());
-        let (look, stop) = (reconcile::tenant::look, || self.stop.clone());
-        let Watched { copy, to_look_at } = tenants;
-        looking.spawn(reconcile::look_at_each(copy.store, to_look_at, look, Arc::clone(&context), stop()));
-        for Watched { copy, to_look_at } in resources {
-            let look = reconcile::credential::look;
-            looking.spawn(reconcile::look_at_each(copy.store, to_look_at, look, Arc::clone(&context), stop()));
-        }
-        looking
-    }
-
-    fn resource_apis(&self) -> Vec<Api<Declared<EntraAppCredential>>> {
-        match &self.scope {
-            Scope::All => vec![Api::all(self.client.clone())],
-            Scope::Namespaces(names) => names.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect(),
-        }
-    }
-}
-
-impl Watches {
-    async fn filled(&self) {
-        self.world.filled().await;
-        for watched in &self.resources {
-            watched.copy.filled().await;
-        }
-    }
-}
-
-/// What matters of our own kinds is everything: the status too, since somebody may have wiped it.
-fn version<K: kube::Resource>(object: &K) -> Option<String> {
-    object.resource_version()
 }
 
 async fn all_end(tasks: &mut JoinSet<()>) -> Result<(), Error> {

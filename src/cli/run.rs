@@ -1,6 +1,6 @@
 //! `keywright run`: the operator. Starts everything, waits until asked to end, and ends everything.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::task::JoinSet;
@@ -10,13 +10,15 @@ use super::operator::{self, Operator, Scope};
 use crate::{
     api::ClientId,
     cluster::{self, connect::connect},
-    reconcile::Metrics,
+    plan::Timing,
+    reconcile::{Metrics, connections::Connections, hands::Hands},
     runtime::{
         admin::{self, Admin},
         readiness::Readiness,
         shutdown,
         telemetry::{self, LogFormat},
     },
+    wire,
 };
 
 /// Why the operator ended on its own.
@@ -31,6 +33,9 @@ pub enum Error {
     /// There is no cluster.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    /// Nothing outside can be called.
+    #[error(transparent)]
+    Wire(#[from] wire::Error),
     /// Probes and metrics cannot be served.
     #[error(transparent)]
     Admin(#[from] admin::Error),
@@ -55,6 +60,16 @@ pub struct Settings {
     pub log: String,
     /// The name by which Events are signed.
     pub instance: String,
+    /// What tells this cluster from others, if somebody has named it.
+    pub cluster_id: Option<String>,
+    /// Where the Secrets are that the operator itself signs in with, if that is not where it runs.
+    pub operator_namespace: Option<String>,
+    /// CAs to trust besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Whether whoever is signed in on this machine is asked where the surroundings would be.
+    pub developer_identity: bool,
+    /// How long everything takes that is built in.
+    pub timing: Timing,
     /// The application that the operator's surroundings sign in as, if they say so.
     pub ambient_client_id: Option<ClientId>,
 }
@@ -69,6 +84,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let mut registry = Registry::with_prefix("keywright");
     registry.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     let metrics = Metrics::register(&mut registry);
+    let calls = wire::Metrics::register(&mut registry);
     let readiness = Readiness::default();
     // From the first moment on: a probe that comes early must not find nothing to wait for.
     let copies = readiness.wait_for("the copies of tenants, namespaces and resources");
@@ -76,13 +92,19 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let mut parts = JoinSet::new();
     let serving = admin.serve(readiness.clone(), registry, stop.clone());
     parts.spawn(async move { serving.await.map_err(Error::from) });
-    let client = connect().await?.client;
+    let cluster = connect().await?;
+    let outside = wire::Settings { ca_file: settings.ca_file, metrics: calls, ..wire::Settings::default() };
+    let outside = wire::Client::new(outside)?;
+    let home = settings.operator_namespace.unwrap_or_else(|| cluster.client.default_namespace().to_owned());
+    let developer = settings.developer_identity;
+    let connections = Connections::new(outside.clone(), cluster.client.clone(), home, developer);
     let operator = Operator {
-        client,
+        hands: Hands::new(&cluster, outside, connections, metrics, settings.timing),
+        cluster,
         scope: settings.scope,
         instance: settings.instance,
+        cluster_id: settings.cluster_id,
         ambient_client_id: settings.ambient_client_id,
-        metrics,
         readiness,
         copies,
         stop: stop.clone(),

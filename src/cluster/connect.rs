@@ -30,7 +30,9 @@ pub struct Connection {
 
 /// The cluster that `KUBECONFIG` names, else the one that this process runs in.
 pub async fn connect() -> Result<Connection, Error> {
-    Connection::to(Config::infer().await.map_err(|error| Error::NoCluster(error.to_string()))?)
+    let mut config = Config::infer().await.map_err(|error| Error::NoCluster(error.to_string()))?;
+    config.proxy_url = None; // HTTPS_PROXY is for the way out of the cluster, and kube would take it without NO_PROXY
+    Connection::to(config)
 }
 
 impl Connection {

@@ -36,18 +36,19 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Followed<K> {
     }
 }
 
-/// Keep a copy of the objects that `config` selects, and give word of each when what `matters` of it has changed.
+/// Keep a copy of the objects that `config` selects, and give word of each when what `matters` of it has changed, with what
+/// matters now, or mattered last of one that is gone.
 ///
 /// The future never ends; it must be polled for anything to happen.
 pub fn follow<K, M>(
     api: Api<K>,
     config: watcher::Config,
     matters: fn(&K) -> M,
-    changed: impl Fn(ObjectRef<K>) + Send + 'static,
+    changed: impl Fn(ObjectRef<K>, M) + Send + 'static,
 ) -> (Followed<K>, impl Future<Output = ()> + Send)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    M: PartialEq + Send + 'static,
+    M: PartialEq + Clone + Send + 'static,
 {
     let (store, writer) = reflector::store();
     let (fill, filled) = watch::channel(false);
@@ -57,7 +58,7 @@ where
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    known.changed_by(&event).into_iter().for_each(&changed);
+                    known.changed_by(&event).into_iter().for_each(|(object, matters)| changed(object, matters));
                     if matches!(event, Event::InitDone) {
                         fill.send_replace(true);
                     }
@@ -77,19 +78,18 @@ struct Known<K: Resource<DynamicType = ()>, M> {
     listed: HashMap<ObjectRef<K>, M>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static, M: PartialEq> Known<K, M> {
+impl<K: Resource<DynamicType = ()> + Clone + 'static, M: PartialEq + Clone> Known<K, M> {
     /// The objects that, after this event, differ in what matters.
-    fn changed_by(&mut self, event: &Event<K>) -> Vec<ObjectRef<K>> {
+    fn changed_by(&mut self, event: &Event<K>) -> Vec<(ObjectRef<K>, M)> {
         match event {
             Event::Apply(object) => {
                 let (key, now) = (ObjectRef::from_obj(object), (self.matters)(object));
-                let before = self.objects.insert(key.clone(), now);
-                let same = before.as_ref() == self.objects.get(&key);
-                if same { vec![] } else { vec![key] }
+                let before = self.objects.insert(key.clone(), now.clone());
+                if before.as_ref() == Some(&now) { vec![] } else { vec![(key, now)] }
             }
             Event::Delete(object) => {
                 let key = ObjectRef::from_obj(object);
-                self.objects.remove(&key).map(|_| key).into_iter().collect()
+                self.objects.remove(&key).map(|last| (key, last)).into_iter().collect()
             }
             Event::Init => {
                 self.listed.clear();
@@ -104,10 +104,10 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static, M: PartialEq> Known<K, M> 
                 let mut changed = Vec::new();
                 for (key, now) in &self.objects {
                     if before.remove(key).as_ref() != Some(now) {
-                        changed.push(key.clone());
+                        changed.push((key.clone(), now.clone()));
                     }
                 }
-                changed.extend(before.into_keys()); // gone while nobody watched
+                changed.extend(before); // gone while nobody watched
                 changed
             }
         }
@@ -135,7 +135,7 @@ mod tests {
         }
 
         fn told(&mut self, event: &Event<ConfigMap>) -> Vec<String> {
-            let mut names: Vec<_> = self.0.changed_by(event).into_iter().map(|key| key.name).collect();
+            let mut names: Vec<_> = self.0.changed_by(event).into_iter().map(|(key, _)| key.name).collect();
             names.sort();
             names
         }

@@ -26,6 +26,14 @@ pub struct Certificate {
     pub key: SecretString,
 }
 
+impl Certificate {
+    /// Both in one text.
+    #[must_use]
+    pub fn pem(&self) -> SecretString {
+        format!("{}\n{}", self.chain, self.key.expose_secret()).into()
+    }
+}
+
 /// The client secret that the operator signs in with.
 pub async fn client_secret(
     client: &Client,

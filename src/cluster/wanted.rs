@@ -8,7 +8,7 @@ use crate::{
     api::publish::{SecretCreationPolicy, SecretTarget},
     facts::{
         Entry, NotATemplate, Owner, Template,
-        record::{KEY_ID, NONCE, OWNER, SEQUENCE},
+        record::{KEY_ID, NONCE, OWNER, RESOURCE, SEQUENCE},
         template::Values,
     },
 };
@@ -111,8 +111,12 @@ fn marks(entry: &Entry) -> Result<(Texts, Texts), NotPublishable> {
     let (Some(kept), Some(attempt)) = (&entry.kept, entry.last_attempt()) else {
         return Err(NotPublishable::Open);
     };
-    let annotations =
-        [(KEY_ID, kept.key_id.to_string()), (SEQUENCE, entry.sequence.to_string()), (NONCE, attempt.nonce.to_string())];
+    let annotations = [
+        (RESOURCE, entry.resource.clone()),
+        (KEY_ID, kept.key_id.to_string()),
+        (SEQUENCE, entry.sequence.to_string()),
+        (NONCE, attempt.nonce.to_string()),
+    ];
     let annotations = annotations.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
     Ok((vec![(OWNER.to_owned(), entry.owner.to_string())], annotations))
 }

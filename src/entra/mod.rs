@@ -2,8 +2,8 @@
 //! and says what came of it in the words of [`crate::facts`]. It decides nothing, repeats nothing and waits for nothing:
 //! every call is sent once and has a time limit. Values of secrets pass through it and stay nowhere.
 //!
-//! Reading order: [`cloud`], [`identity`] with `assertion` and `tokens` (how the operator signs in), [`graph`] with `call`,
-//! `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once); [`codes`] (what Entra's refusals mean;
+//! Reading order: [`cloud`], [`identity`] with `assertion`, `tokens` and `no_token` (how the operator signs in), [`graph`]
+//! with `call`, `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once); [`codes`] (what Entra's refusals mean;
 //! pure), [`sign_in`] (the proof of a credential).
 
 mod assertion;
@@ -19,9 +19,26 @@ mod shape;
 pub mod sign_in;
 mod tokens;
 
+use std::sync::Arc;
+
+use azure_core::credentials::TokenCredential;
+
 pub use self::{
     changes::{Changes, Since},
     cloud::Cloud,
     graph::{Directory, Minted, Removal},
     identity::Identity,
+    sign_in::sign_in,
 };
+use crate::{api::TenantId, facts::Trouble, wire};
+
+/// A credential of the SDK for what is neither Graph nor a proof: it asks for the token of whichever service it is given to.
+pub fn credential(
+    wire: &wire::Client,
+    tenant: TenantId,
+    cloud: &Cloud,
+    identity: &Identity,
+) -> Result<Arc<dyn TokenCredential>, Trouble> {
+    let unusable = |why| no_token::of_identity(&no_token::SignIn { tenant, cloud, identity }, &why);
+    identity.credential(wire, tenant, cloud).map_err(unusable)
+}

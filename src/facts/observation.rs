@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Application, Mine, Owner, PodSeen, Record, TargetId, TargetState};
+use super::{Application, Mine, Owner, PodSeen, Record, TargetId, TargetState, Trouble};
 use crate::api::{ClientId, Declared, EntraAppCredential, EntraTenant, EntraTenantSpec};
 
 /// What is known about one `EntraAppCredential` and its surroundings.
@@ -12,6 +12,8 @@ use crate::api::{ClientId, Declared, EntraAppCredential, EntraTenant, EntraTenan
 pub struct Observation {
     /// The resource itself.
     pub resource: Declared<EntraAppCredential>,
+    /// Whether it has been deleted; then it is only what its records tell of it.
+    pub gone: bool,
     /// The tenant that it names.
     pub tenant: TenantSeen,
     /// Its namespace.
@@ -90,4 +92,6 @@ pub enum TenantSeen {
 pub struct TenantObservation {
     /// The tenant itself.
     pub tenant: Declared<EntraTenant>,
+    /// Whether the operator could sign in and read the applications, when it last tried.
+    pub reached: Option<Looked<Result<(), Trouble>>>,
 }

@@ -23,7 +23,8 @@ pub const NONCE: &str = "keywright.dev/nonce";
 /// The finalizer that keeps the record of a mint in flight from going with its namespace.
 pub const FINALIZER: &str = "keywright.dev/mint-in-flight";
 /// Marks that say how far a record is beyond [`Stage`] are hints; a missing one means that the step is proven again.
-const RESOURCE: &str = "keywright.dev/resource";
+/// The name of the resource that a Secret of ours belongs to.
+pub const RESOURCE: &str = "keywright.dev/resource";
 const TENANT: &str = "keywright.dev/tenant-id";
 const CLIENT: &str = "keywright.dev/client-id";
 const KIND: &str = "keywright.dev/kind";
@@ -236,6 +237,13 @@ impl Entry {
         ];
         said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
     }
+}
+
+/// Whether a Secret is named as records are.
+#[must_use]
+pub fn is_named_like_one(name: &str) -> bool {
+    name.strip_prefix("kw-")
+        .is_some_and(|rest| rest.split_once('-').is_some_and(|(owner, _)| owner.parse::<Owner>().is_ok()))
 }
 
 /// The name of the Secret of a record.

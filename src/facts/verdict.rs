@@ -16,3 +16,17 @@ pub enum Verdict {
     /// No verdict: throttled, not answered, or the service is in trouble.
     Unheard(Trouble),
 }
+
+impl Verdict {
+    /// The word for metrics.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Blocked(_) => "blocked",
+            Self::Refused(_) => "refused",
+            Self::Misasked(_) => "misasked",
+            Self::Unheard(_) => "unheard",
+        }
+    }
+}

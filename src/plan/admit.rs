@@ -3,12 +3,15 @@
 //! The grants are sieved step by step, and the step at which none is left is the reason. So somebody whose namespace is
 //! granted but whose vault is not reads about the vault.
 
-use super::{Refusal, pattern, readable::Request};
-use crate::api::{
-    ClientId, Reason,
-    grant::{Allowance, Grant, LabelOperator, LabelTest, Selector},
-    kinds::ExternalIdentity,
-    tenant::OperatorIdentity,
+use super::{Refusal, pattern, readable::Request, scene};
+use crate::{
+    api::{
+        ClientId, Reason,
+        grant::{Allowance, Grant, LabelOperator, LabelTest, Selector},
+        kinds::ExternalIdentity,
+        tenant::OperatorIdentity,
+    },
+    facts::Elder,
 };
 
 /// What a grant lacks for a request, in words that tell the platform team what to add; `None` if nothing.
@@ -28,6 +31,24 @@ const SIEVE: [(Reason, Lack); 7] = [
 #[must_use]
 pub fn refusal(request: &Request<'_>) -> Option<Refusal> {
     own_application(request).or_else(|| not_granted(request))
+}
+
+/// Two resources that write to one place would take turns at it for ever: the older one keeps it.
+#[must_use]
+pub fn conflict(request: &Request<'_>, elders: &[Elder]) -> Option<Refusal> {
+    let declared = scene::declared(request);
+    let (elder, target) = elders.iter().find_map(|elder| {
+        let target = declared.iter().find(|target| elder.publishes_to.contains(target))?;
+        Some((elder, target))
+    })?;
+    Some(Refusal::new(
+        Reason::TargetConflict,
+        format!(
+            "{} publishes to {target} too, and is older, so it keeps it. Choose another name in spec.publish, or delete one \
+             of the two.",
+            elder.name
+        ),
+    ))
 }
 
 /// Rotating the credential that one stands on with the machinery that needs it could lock the operator out for good.

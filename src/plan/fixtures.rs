@@ -69,6 +69,7 @@ impl World {
         });
         Observation {
             resource: serde_json::from_value(object).unwrap(),
+            gone: false,
             tenant: TenantSeen::Present(Box::new(serde_json::from_value(self.tenant.clone()).unwrap())),
             namespace: NamespaceSeen {
                 labels: self.labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),

@@ -19,7 +19,7 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Target(Looked { found: TargetState::Troubled(trouble), .. }) => {
             failed(seen, work, trouble.clone(), now);
         }
-        Outcome::Outpaced | Outcome::Expired | Outcome::Unkept => {}
+        Outcome::Outpaced | Outcome::Overtaken | Outcome::Expired | Outcome::Unkept => {}
         _ => {
             seen.mine.failing.remove(&work);
         }
@@ -33,6 +33,7 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Rehearsed => set_fate(seen, step, Fate::Rehearsed),
         Outcome::Minted(kept) => set_fate(seen, step, Fate::Held { kept, unsettled: false }),
         Outcome::Outpaced => seen.records.listed_at = None,
+        Outcome::Overtaken => overtaken(seen, step),
         Outcome::Lost => lost(seen, step),
         Outcome::Unkept => settled(seen, step, false),
         Outcome::Verdict(verdict) => tried(seen, step, verdict, now),
@@ -62,6 +63,12 @@ fn target(seen: &mut Observation, step: &Step, looked: Looked<TargetState>) {
             TargetState::Troubled(_) => seen.targets.remove(target),
             TargetState::Present(_) | TargetState::Absent => seen.targets.insert(target.clone(), looked),
         };
+    }
+}
+
+fn overtaken(seen: &mut Observation, step: &Step) {
+    if let Step::Publish { target, .. } = step {
+        seen.targets.remove(target);
     }
 }
 

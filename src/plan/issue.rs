@@ -368,6 +368,14 @@ fn give_up(scene: &Scene<'_>, record: &Record, kept: Option<&Kept>) -> Ruling {
     scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
 }
 
+/// A resource that has been deleted publishes nothing more.
+pub(super) fn give_everything_up(scene: &Scene<'_>) -> Ruling {
+    match scene.records().find(|record| record.entry.stage == Stage::Unpublished) {
+        Some(record) => give_up(scene, record, record.entry.kept.as_ref()),
+        None => Ruling::Pass,
+    }
+}
+
 /// Records below the one that counts will never be published.
 pub(super) fn close_what_was_overtaken(scene: &Scene<'_>) -> Ruling {
     let above = scene.candidate().or_else(|| scene.published()).map(|record| record.entry.sequence);

@@ -85,7 +85,7 @@ pub struct Moment {
 type Rule = fn(&Scene<'_>) -> Ruling;
 
 /// What is done first. A rule that has to wait holds back none of those after it.
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     issue::keep_what_is_held,                    // it exists in memory only
     removal::remove_what_was_lost,               // and nobody else can know
     issue::bring_on_its_way,                     // open, mint, prove
@@ -94,6 +94,18 @@ const RULES: [Rule; 8] = [
     removal::look_for_what_may_have_been_minted, // answers that were lost
     removal::remove_what_is_left_over,           // through the gate
     removal::forget_what_is_gone,                // records of what is gone
+    removal::let_finalizers_go,                  // a namespace must not wait for us for ever
+];
+
+/// What is done for a resource that has been deleted: what was never published is taken back.
+const LAST_RULES: [Rule; 7] = [
+    issue::keep_what_is_held,
+    removal::remove_what_was_lost,
+    issue::give_everything_up,
+    removal::look_for_what_may_have_been_minted,
+    removal::remove_what_is_left_over,
+    removal::forget_what_is_gone,
+    removal::let_finalizers_go,
 ];
 
 /// Decide about a resource. The first check that speaks is the reason people read.
@@ -105,9 +117,13 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
         Err(refusal) => return refused(refusal, None),
     };
     let policy = policy::resolve(&request);
-    let refusal = admit::refusal(&request)
-        .or_else(|| policy::refusal(&request, &policy))
-        .or_else(|| supported::refusal(request.spec));
+    let refusal = || {
+        admit::refusal(&request)
+            .or_else(|| admit::conflict(&request, &seen.elders))
+            .or_else(|| policy::refusal(&request, &policy))
+            .or_else(|| supported::refusal(request.spec))
+    };
+    let refusal = if seen.gone { None } else { refusal() };
     let effective = policy.effective(&request);
     if let Some(refusal) = refusal {
         return refused(refusal, Some(effective));
@@ -117,9 +133,28 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
     Decision { refusal: None, effective: Some(effective), next }
 }
 
+/// Until when a step may still be begun: what it was decided on is then too old. What is compared and swapped needs no
+/// such limit.
+#[must_use]
+pub fn valid_until(seen: &Observation, step: &Step, timing: &Timing) -> Option<Timestamp> {
+    let listed = seen.records.listed_at;
+    let since = match step {
+        Step::Mint { record, .. } => {
+            let last = record.entry.last_attempt()?;
+            let own = seen.mine.attempts.iter().find(|own| own.nonce == last.nonce)?;
+            return Some(scene::after(own.begun_at, timing.mint_within));
+        }
+        Step::Publish { target, .. } => listed.min(seen.targets.get(target).map(|looked| looked.at)),
+        Step::Remove { .. } => listed.min(seen.application.as_ref().map(|looked| looked.at)).or(listed),
+        _ => return None,
+    };
+    since.map(|since| scene::after(since, timing.fresh))
+}
+
 fn first_step(scene: &Scene<'_>) -> Next {
     let mut waits = Vec::new();
-    for rule in RULES {
+    let rules: &[Rule] = if scene.seen.gone { &LAST_RULES } else { &RULES };
+    for rule in rules {
         match rule(scene) {
             Ruling::Pass => {}
             Ruling::Do(step) => return Next::Do(step),

@@ -99,8 +99,10 @@ fn life(request: &Request<'_>) -> (Chosen, Chosen) {
             "spec.certificate.generate.validity",
         ),
     };
+    // A tenant that allows less than is built in means that, and not that nothing is allowed.
+    let built_in = VALIDITY.min(max_validity(request.tenant));
     let validity =
-        choose(own, (defaults.and_then(|one| one.validity), "spec.defaults.validity"), (VALIDITY, "validity"));
+        choose(own, (defaults.and_then(|one| one.validity), "spec.defaults.validity"), (built_in, "validity"));
     let third = Period::seconds(validity.value.0.as_secs() / 3);
     let renew_before = choose(
         (spec.rotation.as_ref().and_then(|one| one.renew_before), "spec.rotation.renewBefore"),

@@ -3,12 +3,12 @@
 
 use super::{
     scene::{Ruling, Scene, Wait, unless_passed},
-    step::{Over, Step},
+    step::Step,
     target,
 };
 use crate::{
     api::Reason,
-    facts::{Carried, Credential, Fate, Kept, Looked, Record, TargetId, TargetState},
+    facts::{Credential, Fate, Kept, Looked, Record, TargetId, TargetState},
 };
 
 /// Write what is missing, and note when nothing is.
@@ -55,7 +55,7 @@ fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ru
     unless_passed!(not_ahead(scene, record, target, found));
     unless_passed!(authentic(scene, record, kept));
     let over = match found {
-        TargetState::Present(Carried { version, uid, .. }) => Some(Over { version: version.clone(), uid: uid.clone() }),
+        TargetState::Present(carried) => Some(Box::new(carried.clone())),
         TargetState::Absent | TargetState::Troubled(_) => None,
     };
     scene.effect(Step::Publish { record: Box::new(record.clone()), target: target.clone(), over })

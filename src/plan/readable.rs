@@ -34,13 +34,7 @@ impl Request<'_> {
     /// The name of the Secret that is published, if one is.
     #[must_use]
     pub fn secret_name(&self) -> Option<&str> {
-        match &self.spec.publish {
-            Some(publish) => {
-                let secret = publish.secret.as_ref()?;
-                Some(secret.name.as_ref().map_or(self.name, |name| name.as_str()))
-            }
-            None => (self.kind != CredentialKind::Federated).then_some(self.name),
-        }
+        secret_name(self.spec, self.name)
     }
 
     /// Whether Keywright itself chooses when the credential expires.
@@ -51,6 +45,18 @@ impl Request<'_> {
             CredentialKind::Certificate => self.spec.certificate.as_ref().is_some_and(|one| one.generate.is_some()),
             CredentialKind::Federated => false,
         }
+    }
+}
+
+/// The name of the Secret that a resource of this name publishes, if it publishes one.
+#[must_use]
+pub fn secret_name<'a>(spec: &'a EntraAppCredentialSpec, resource: &'a str) -> Option<&'a str> {
+    match &spec.publish {
+        Some(publish) => {
+            let secret = publish.secret.as_ref()?;
+            Some(secret.name.as_ref().map_or(resource, |name| name.as_str()))
+        }
+        None => spec.federated.is_none().then_some(resource),
     }
 }
 

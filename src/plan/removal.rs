@@ -1,13 +1,15 @@
 //! The one gate through which credentials leave. Removing needs positive evidence: what cannot be told apart is
 //! reported, never removed.
 
+use jiff::Timestamp;
+
 use super::{
     scene::{Ruling, Scene, after, unless_passed},
     step::{Removable, Step},
 };
 use crate::{
     api::{GROUP, KeyId, Reason},
-    facts::{Credential, Fate, Mark, Record, Stage, TargetId, TargetState},
+    facts::{Credential, Fate, Mark, PodSeen, Record, Stage, TargetId, TargetState},
 };
 
 /// What a credential with our mark is, as far as the records tell.
@@ -70,7 +72,7 @@ pub(super) fn remove_what_is_left_over(scene: &Scene<'_>) -> Ruling {
         {
             continue;
         }
-        match gate(scene, credential.key_id, because) {
+        match gate(scene, credential.key_id, &mark, because) {
             Ruling::Pass => return scene.effect(Step::Remove { key_id: credential.key_id, because }),
             step @ Ruling::Do(_) => return step,
             Ruling::Wait(wait) => waiting = if waiting == Ruling::Pass { Ruling::Wait(wait) } else { waiting },
@@ -152,19 +154,19 @@ fn gone_a_while(scene: &Scene<'_>, key_id: KeyId) -> bool {
 }
 
 /// Whether a credential may leave now. What is asked first is cheap; a wait names who is in the way.
-fn gate(scene: &Scene<'_>, key_id: KeyId, because: Removable) -> Ruling {
+fn gate(scene: &Scene<'_>, key_id: KeyId, mark: &Mark, because: Removable) -> Ruling {
     match because {
         Removable::Lost | Removable::Expired => Ruling::Pass,
         Removable::Abandoned => nothing_carries(scene, key_id),
         Removable::Fenced => {
-            let published = scene.published().filter(|record| record.entry.published_at.is_some());
-            let Some(published) = published else {
+            let published_at = scene.published().and_then(|record| record.entry.published_at);
+            if published_at.is_none() && !scene.seen.gone {
                 let what =
-                    format!("credential {key_id} of an attempt that was overtaken: it goes when one is published");
+                    format!("a credential to be published, before {key_id} of an attempt that was overtaken goes");
                 return Ruling::wait(Reason::Idle, what, None);
-            };
+            }
             unless_passed!(nothing_carries(scene, key_id));
-            no_pod_may_hold_it(scene, published)
+            no_pod_may_hold_it(scene, fenced_at(scene, mark))
         }
     }
 }
@@ -190,52 +192,70 @@ pub(super) fn nothing_carries(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
     Ruling::Pass
 }
 
-/// Every pod that reads what we publish has started after it was published, so none holds what was there before. (An etcd
-/// that was restored from between mint and keep makes a key look fenced that pods do hold.)
-fn no_pod_may_hold_it(scene: &Scene<'_>, published: &Record) -> Ruling {
+/// Every pod that reads what we publish has started after the attempt was fenced, so none holds what it may have brought.
+/// (An etcd that was restored from between mint and keep makes a key look fenced that pods do hold.)
+fn no_pod_may_hold_it(scene: &Scene<'_>, fenced_at: Timestamp) -> Ruling {
     let pods = match &scene.seen.pods {
         Some(looked) if scene.is_fresh(looked.at) => &looked.found,
         _ => return scene.attempt(Step::ReadPods),
     };
-    let names: Vec<_> = scene
-        .every_target()
-        .into_iter()
-        .filter_map(|target| match target {
-            TargetId::Secret(name) => Some(name),
-            TargetId::Vault { .. } => None,
-        })
-        .collect();
-    let since =
-        published.entry.published_at.map_or(scene.now, |at| after(at, scene.timing.settle + scene.timing.margin));
-    let holder = pods.iter().find(|pod| {
-        !pod.is_over
-            && pod.started_at.is_some_and(|at| at <= since)
-            && names.iter().any(|name| pod.reads.contains(name))
-    });
-    match holder {
-        Some(pod) => {
-            let until = Some(after(scene.now, scene.timing.drift));
-            Ruling::wait(Reason::Idle, format!("pod/{}, which may hold what was there before", pod.name), until)
-        }
-        None => Ruling::Pass,
-    }
+    let every = scene.every_target();
+    let published =
+        |name: &String| every.iter().any(|target| matches!(target, TargetId::Secret(one) if one.0 == *name));
+    let fenced_at = after(fenced_at, scene.timing.margin);
+    // News of a start come later than the start, but not by much.
+    let untold = !scene.has_passed(fenced_at, scene.timing.late_mint);
+    let holds = |pod: &&PodSeen| match pod.started_at {
+        Some(at) => at <= fenced_at,
+        None => untold && pod.created_at <= fenced_at,
+    };
+    let holder = pods.iter().find(|pod| holds(pod) && pod.reads.iter().any(published));
+    holder.map_or(Ruling::Pass, |pod| {
+        let until = Some(after(scene.now, scene.timing.drift));
+        Ruling::wait(Reason::Idle, format!("pod/{}, which may hold what was there before", pod.name), until)
+    })
+}
+
+/// When an attempt was fenced: by the next one, or by giving its record up.
+fn fenced_at(scene: &Scene<'_>, mark: &Mark) -> Timestamp {
+    let Some(record) = scene.record(mark.sequence) else { return scene.now };
+    let mut later = record.entry.attempts.iter().skip_while(|attempt| attempt.nonce != mark.nonce).skip(1);
+    later.next().map(|attempt| attempt.at).or(record.entry.abandoned_at).unwrap_or(scene.now)
 }
 
 /// Records of credentials that are gone are deleted, when nothing with their number can show itself any more.
 pub(super) fn forget_what_is_gone(scene: &Scene<'_>) -> Ruling {
-    let Some(published) = scene.published() else { return Ruling::Pass };
-    let Some(application) = &scene.seen.application else { return Ruling::Pass };
-    let gone = scene.records().find(|record| {
-        let entry = &record.entry;
-        let since = entry.abandoned_at.unwrap_or(record.created_at);
-        let long_ago = application.at >= after(since, scene.timing.late_mint + scene.timing.absence);
-        let shown = marked(scene).any(|(credential, mark)| {
-            mark.sequence == entry.sequence && !scene.seen.mine.removed.contains_key(&credential.key_id)
-        });
-        entry.stage == Stage::Abandoned && entry.sequence < published.entry.sequence && long_ago && !shown
-    });
-    match gone {
-        Some(record) => scene.effect(Step::Forget { record: Box::new(record.clone()) }),
-        None => Ruling::Pass,
+    let above = scene.published().map(|record| record.entry.sequence);
+    let over = |record: &&Record| {
+        record.entry.stage == Stage::Abandoned && (scene.seen.gone || Some(record.entry.sequence) < above)
+    };
+    let Some(record) = scene.records().find(over) else { return Ruling::Pass };
+    let since = record.entry.abandoned_at.unwrap_or(record.created_at);
+    let bound = after(since, scene.timing.late_mint + scene.timing.absence);
+    if scene.now < bound {
+        return Ruling::wait(Reason::Idle, "a mint that may still show itself", Some(bound));
     }
+    match &scene.seen.application {
+        Some(looked) if looked.at >= bound => {}
+        _ => return scene.attempt(Step::ReadApplication),
+    }
+    let shown = marked(scene).any(|(credential, mark)| {
+        mark.sequence == record.entry.sequence && !scene.seen.mine.removed.contains_key(&credential.key_id)
+    });
+    if shown {
+        return Ruling::Pass; // it leaves through the gate first
+    }
+    scene.effect(Step::Forget { record: Box::new(record.clone()) })
+}
+
+/// A finalizer keeps the evidence of a mint in flight from going with its namespace, but not for ever.
+pub(super) fn let_finalizers_go(scene: &Scene<'_>) -> Ruling {
+    let finalized = scene.records().filter(|record| record.finalized);
+    let Some(record) = finalized.min_by_key(|record| record.created_at) else { return Ruling::Pass };
+    let bound = after(record.created_at, scene.timing.finalizer);
+    if scene.now < bound {
+        return Ruling::wait(Reason::Idle, "a mint in flight", Some(bound));
+    }
+    let entry = Box::new(record.entry.clone());
+    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     api::KeyId,
     facts::{
-        Application, Entry, Kept, Looked, Nonce, PodSeen, Record, Records, Sequence, TargetId, TargetState, Trouble,
-        Verdict, Work,
+        Application, Carried, Entry, Kept, Looked, Nonce, PodSeen, Record, Records, Sequence, TargetId, TargetState,
+        Trouble, Verdict, Work,
     },
 };
 
@@ -105,7 +105,7 @@ pub enum Step {
         /// Where.
         target: TargetId,
         /// What is there, to be replaced; none if nothing is.
-        over: Option<Over>,
+        over: Option<Box<Carried>>,
     },
     /// Remove a credential from the application.
     Remove {
@@ -119,15 +119,6 @@ pub enum Step {
         /// The record.
         record: Box<Record>,
     },
-}
-
-/// What a target carried when it was decided to write it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Over {
-    /// The version.
-    pub version: String,
-    /// The UID, if it is a Secret.
-    pub uid: Option<String>,
 }
 
 /// Why a credential may be removed. There is no other way to a removal than one of these.
@@ -179,6 +170,8 @@ pub enum Outcome {
     Lost,
     /// The value in memory is in no record yet, and may still be put there.
     Unkept,
+    /// A target has changed since it was looked at.
+    Overtaken,
     /// A sign-in has shown something.
     Verdict(Verdict),
     /// A credential is gone from the application.
@@ -191,7 +184,56 @@ pub enum Outcome {
     Failed(Trouble),
 }
 
+impl Outcome {
+    /// The word for logs and metrics.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Records(_)
+            | Self::Application(_)
+            | Self::Target(_)
+            | Self::Pods(_)
+            | Self::Written(_)
+            | Self::Rehearsed
+            | Self::Minted(_)
+            | Self::Removed
+            | Self::Forgotten
+            | Self::Verdict(_) => "ok",
+            Self::Outpaced => "outpaced",
+            Self::Overtaken => "overtaken",
+            Self::Lost => "lost",
+            Self::Unkept => "unkept",
+            Self::Expired => "expired",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 impl Step {
+    /// The word for metrics.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::ReadRecords => "read_records",
+            Self::ReadApplication => "read_application",
+            Self::ReadTarget { .. } => "read_target",
+            Self::ReadPods => "read_pods",
+            Self::Open { .. } => "open",
+            Self::TakeOver { .. } => "take_over",
+            Self::Rehearse { .. } => "rehearse",
+            Self::Mint { .. } => "mint",
+            Self::Keep { .. } => "keep",
+            Self::Settle { .. } => "settle",
+            Self::KeepFromTarget { .. } => "keep_from_target",
+            Self::Rebuild { .. } => "rebuild",
+            Self::SignIn { .. } => "sign_in",
+            Self::Note { .. } => "note",
+            Self::Publish { .. } => "publish",
+            Self::Remove { .. } => "remove",
+            Self::Forget { .. } => "forget",
+        }
+    }
+
     /// Whether it changes anything outside of this process. A suspended resource is only looked at.
     #[must_use]
     pub const fn has_effect(&self) -> bool {

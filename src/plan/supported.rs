@@ -2,21 +2,21 @@
 //! done is said, never ignored.
 
 use super::Refusal;
-use crate::api::{EntraAppCredentialSpec, Reason, rotation::DeletionPolicy};
+use crate::api::{EntraAppCredentialSpec, Reason, publish::SecretDeletionPolicy, rotation::DeletionPolicy};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 11] = [
-    ("clientSecret", |spec| spec.client_secret.is_some()),
+const NOT_YET: [(&str, Asked); 8] = [
     ("certificate", |spec| spec.certificate.is_some()),
     ("federated", |spec| spec.federated.is_some()),
     ("rotation", |spec| spec.rotation.is_some()),
-    ("verification", |spec| spec.verification.is_some()),
-    ("publish", |spec| spec.publish.is_some()),
     ("consumers", |spec| spec.consumers.is_some()),
     ("retirement", |spec| spec.retirement.is_some()),
     ("adopt", |spec| spec.adopt.is_some()),
-    ("suspend", |spec| spec.suspend),
+    ("publish.secret.deletionPolicy", |spec| {
+        let secret = spec.publish.as_ref().and_then(|publish| publish.secret.as_ref());
+        secret.and_then(|secret| secret.deletion_policy) == Some(SecretDeletionPolicy::Delete)
+    }),
     ("deletionPolicy", |spec| spec.deletion_policy == Some(DeletionPolicy::Revoke)),
 ];
 

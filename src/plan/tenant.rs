@@ -20,9 +20,9 @@ pub fn report(seen: &TenantObservation, now: Timestamp) -> Report<EntraTenantSta
     let before = seen.tenant.status.clone().unwrap_or_default();
     let generation = seen.tenant.metadata.generation;
     let refusal = refusal(seen);
-    let said = refusal.as_ref().map_or_else(not_tried, report::stopped);
+    let said = refusal.as_ref().map_or_else(|| reached(seen), report::stopped);
     let conditions = conditions::conditions(&before.conditions, said, generation, now);
-    let event = refusal.and_then(|_| report::news(&before.conditions, &conditions));
+    let event = report::news(&before.conditions, &conditions);
     Report { status: EntraTenantStatus { observed_generation: generation, conditions, ..before }, event }
 }
 
@@ -53,12 +53,22 @@ fn default_too_long(spec: &EntraTenantSpec) -> Option<Refusal> {
     })
 }
 
-/// Until the operator signs in, whether it could is not known.
-fn not_tried() -> Vec<Says> {
-    let message = "Grants, defaults and limits.maxValidity are in force. This version of Keywright does not sign in to Microsoft \
-                   Entra yet (spec.identity), so whether it could is not known; and as nothing is rotated yet, the other \
-                   limits and spec.suspend have nothing to hold back.";
-    [(READY, Status::Unknown), (STALLED, Status::False)]
-        .map(|(type_, status)| Says { type_, status, reason: Reason::NotSupportedYet, message: message.to_owned() })
-        .into()
+/// Whether the operator can do its work in the tenant.
+fn reached(seen: &TenantObservation) -> Vec<Says> {
+    let says = |type_, status, reason, message: String| Says { type_, status, reason, message };
+    match seen.reached.as_ref().map(|looked| &looked.found) {
+        Some(Ok(())) => {
+            let message = "Keywright can sign in, and read the applications of the tenant.".to_owned();
+            vec![says(READY, Status::True, Reason::Reached, message)]
+        }
+        Some(Err(trouble)) => {
+            let message = format!("{}: {}", trouble.message, trouble.remedy);
+            let mut said = vec![says(READY, Status::False, trouble.reason, message.clone())];
+            if trouble.reason.needs_a_person() {
+                said.push(says(STALLED, Status::True, trouble.reason, message));
+            }
+            said
+        }
+        None => vec![says(READY, Status::Unknown, Reason::Idle, "Not tried yet.".to_owned())],
+    }
 }

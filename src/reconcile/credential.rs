@@ -1,22 +1,37 @@
 //! One look at an `EntraAppCredential`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{Context, Error};
+use super::{Context, Error, engine};
 use crate::{
     api::{Declared, EntraAppCredential},
-    facts::Nonce,
-    plan::{Moment, Timing, plan, report::report},
+    facts::TenantSeen,
+    plan::report::report,
 };
 
-/// Observe, plan, report.
+/// Somebody else looks at the same resource at this moment; they will not be long.
+pub(super) const BUSY: Duration = Duration::from_secs(1);
+
+/// Observe; plan, act and fold until there is something to wait for; report.
 pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Context>) -> Result<Action, Error> {
-    let seen = context.world.observe(&resource).await?;
-    let moment = Moment { now: Timestamp::now(), chance: Nonce::of([0; 10]) };
-    let decision = plan(&seen, &Timing::REAL, &moment);
-    let report = report(&seen, &decision, &Timing::REAL, &moment);
-    context.speaker.say(&*resource, resource.status.as_ref(), report).await
+    let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
+    let Some(mut memory) = context.inflight.take(&namespace, &name) else { return Ok(Action::requeue(BUSY)) };
+    let mut seen = context.world.observe(&resource, &mut memory).await?;
+    if let (TenantSeen::Present(tenant), Ok(spec)) = (&seen.tenant, &resource.spec) {
+        let since = seen.application.as_ref().map(|looked| looked.at);
+        let newer = context.drift.newer(tenant.tenant_id, spec.client_id, since);
+        seen.application = newer.or(seen.application);
+    }
+    let driven = engine::drive(&context.hands, &mut seen, &mut memory.values, &context.stop).await;
+    let told = driven.map(|(decision, moment)| {
+        let report = report(&seen, &decision, &context.hands.timing, &moment);
+        (engine::wake_up(&decision, moment.now), report)
+    });
+    memory.keep(seen);
+    drop(memory);
+    let (wake_up, report) = told?;
+    let said = context.speaker.say(&*resource, resource.status.as_ref(), report).await?;
+    Ok(said.unwrap_or(wake_up))
 }

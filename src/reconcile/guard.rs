@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use super::{Context, Error};
-use crate::api::Reason;
+use crate::{api::Reason, plan::report::Announcement};
 
 /// A look at an object that cannot take anything else down with it.
 pub(super) async fn guarded<K, F>(
@@ -31,8 +31,9 @@ where
         Ok(_) => context.retries.forget(&key(&*object)),
         Err(error) => {
             tracing::error!(kind = %K::kind(&()), namespace = object.namespace(), name = object.name_any(), %error, "trying again later");
-            if matches!(error, Error::Panicked) {
-                context.speaker.announce(&*object, Reason::InternalError, &error.to_string()).await;
+            if matches!(error, Error::Panicked | Error::Restless) {
+                let news = Announcement { reason: Reason::InternalError, note: error.to_string(), warning: true };
+                context.speaker.announce(&*object, &news).await;
             }
         }
     }

@@ -8,10 +8,28 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::{
+    facts::Verdict,
+    plan::{Outcome, Step},
+};
+
 /// A kind of object and how a look at it ended: `ok`, or the name of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Look {
     kind: String,
+    result: &'static str,
+}
+
+/// A step and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stepped {
+    step: &'static str,
+    result: &'static str,
+}
+
+/// What a sign-in has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Proved {
     result: &'static str,
 }
 
@@ -25,6 +43,8 @@ struct Kind {
 pub struct Metrics {
     looks: Family<Look, Counter>,
     durations: Family<Kind, Histogram>,
+    steps: Family<Stepped, Counter>,
+    proofs: Family<Proved, Counter>,
 }
 
 impl Metrics {
@@ -33,11 +53,24 @@ impl Metrics {
         let metrics = Self {
             looks: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new([0.001, 0.01, 0.1, 1.0, 10.0])),
+            steps: Family::default(),
+            proofs: Family::default(),
         };
         registry.register("reconciles", "Looks at an object, by how they ended", metrics.looks.clone());
         let help = "Seconds that a look at an object took";
         registry.register("reconcile_duration_seconds", help, metrics.durations.clone());
+        registry.register("steps", "Steps of a credential's life, by how they ended", metrics.steps.clone());
+        let help = "Sign-ins with new credentials, by what they have shown";
+        registry.register("proofs", help, metrics.proofs.clone());
         metrics
+    }
+
+    pub(super) fn stepped(&self, step: &Step, outcome: &Outcome) {
+        self.steps.get_or_create(&Stepped { step: step.as_str(), result: outcome.as_str() }).inc();
+    }
+
+    pub(super) fn proof(&self, verdict: &Verdict) {
+        self.proofs.get_or_create(&Proved { result: verdict.as_str() }).inc();
     }
 
     pub(super) fn looked(&self, kind: &str, result: &'static str, took: Duration) {

@@ -1,13 +1,22 @@
 //! observe → plan → report, and nothing else. Nothing is decided here: `plan` decides. What is here is order: which
 //! object is looked at when, and that one object's trouble stays its own.
 
+mod act;
+pub mod connections;
 pub mod credential;
+pub mod drift;
+mod engine;
+pub mod farewell;
 mod guard;
+pub mod hands;
+pub mod inflight;
 pub mod metrics;
 pub mod observe;
+mod project;
 mod retry;
 mod say;
 pub mod tenant;
+mod turns;
 pub mod wake;
 
 use std::{convert::Infallible, fmt::Debug, future::Future, sync::Arc, time::Duration};
@@ -23,8 +32,8 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{drift::Drift, hands::Hands, inflight::Inflight, retry::Retries, say::Speaker, wake::Resources};
 pub use self::{metrics::Metrics, observe::World};
-use self::{retry::Retries, say::Speaker};
 use crate::cluster;
 
 /// Why one look at an object failed. The names are the metric's labels.
@@ -36,6 +45,11 @@ pub enum Error {
     /// Our own code gave up. The place is in the log.
     #[error("looking at this object ended in a panic, which is a mistake in Keywright: please report it with the log")]
     Panicked,
+    /// The plan never came to rest.
+    #[error(
+        "the plan for this object wants ever more steps, which is a mistake in Keywright: please report it with the log"
+    )]
+    Restless,
 }
 
 impl Error {
@@ -43,24 +57,37 @@ impl Error {
         match self {
             Self::Cluster(_) => "cluster",
             Self::Panicked => "panicked",
+            Self::Restless => "restless",
         }
     }
 }
 
-/// What every look at an object of one kind needs.
+/// What every look at an object needs.
 pub struct Context {
     world: World,
+    hands: Hands,
+    inflight: Inflight,
+    drift: Drift,
+    woken: Arc<Vec<Resources>>,
     speaker: Speaker,
     metrics: Metrics,
     retries: Retries,
+    stop: CancellationToken,
 }
 
 impl Context {
-    /// For one kind of object.
+    /// For all kinds of objects.
     #[must_use]
-    pub fn new(world: World, client: cluster::Client, instance: String, metrics: Metrics) -> Arc<Self> {
-        let speaker = Speaker::new(client, instance);
-        Arc::new(Self { world, speaker, metrics, retries: Retries::default() })
+    pub fn new(
+        world: World,
+        hands: Hands,
+        woken: Arc<Vec<Resources>>,
+        instance: String,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let (speaker, metrics) = (Speaker::new(hands.client.clone(), instance), hands.metrics.clone());
+        let (inflight, drift, retries) = (Inflight::default(), Drift::default(), Retries::default());
+        Arc::new(Self { world, hands, inflight, drift, woken, speaker, metrics, retries, stop })
     }
 }
 
@@ -68,7 +95,7 @@ impl Context {
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// How many objects of one kind are looked at, at the same time.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: u16 = 64;
 
 /// Look at each object of `store` that `queue` names. Ends when `stop` is cancelled and what was begun has ended.
 pub fn look_at_each<K, F>(

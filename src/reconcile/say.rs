@@ -7,13 +7,12 @@ use serde::Serialize;
 
 use super::Error;
 use crate::{
-    api::Reason,
     cluster::{
         Client,
         events::Reporter,
         status::{self, Written},
     },
-    plan::report::Report,
+    plan::report::{Announcement, Report},
 };
 
 /// The watch brings what made a write stale, and with it the next look. If it should not, that look is overdue.
@@ -30,30 +29,43 @@ impl Speaker {
         Self { reporter: Reporter::new(client.clone(), instance), client }
     }
 
-    /// Say what a report has, if `before` does not say it already. Returns when to look again.
-    pub(super) async fn say<K, S>(&self, object: &K, before: Option<&S>, report: Report<S>) -> Result<Action, Error>
+    /// Say what a report has, if `before` does not say it already. Returns when to look again, if the object has changed
+    /// meanwhile.
+    pub(super) async fn say<K, S>(
+        &self,
+        object: &K,
+        before: Option<&S>,
+        report: Report<S>,
+    ) -> Result<Option<Action>, Error>
     where
         K: Resource<DynamicType = ()>,
         S: Serialize + PartialEq,
     {
         if before == Some(&report.status) {
-            return Ok(Action::await_change());
+            return Ok(None);
         }
         // First, since a status that is there already is what tells the next look that all was said.
         if let Some(news) = report.event {
-            self.announce(object, news.reason, &news.note).await;
+            self.announce(object, &news).await;
         }
         if status::replace(&self.client, object, &report.status).await? == Written::Stale {
-            return Ok(Action::requeue(OVERDUE));
+            return Ok(Some(Action::requeue(OVERDUE)));
         }
-        Ok(Action::await_change())
+        Ok(None)
     }
 
     /// Write an Event and the same to the log; that an Event fails, fails nothing.
-    pub(super) async fn announce<K: Resource<DynamicType = ()>>(&self, about: &K, reason: Reason, note: &str) {
-        let (namespace, name) = (about.namespace(), about.name_any());
-        tracing::warn!(kind = %K::kind(&()), namespace, name, %reason, "{note}");
-        if let Err(error) = self.reporter.warn(about, reason.as_str(), note).await {
+    pub(super) async fn announce<K: Resource<DynamicType = ()>>(&self, about: &K, news: &Announcement) {
+        let (kind, namespace, name) = (K::kind(&()), about.namespace(), about.name_any());
+        let Announcement { reason, note, warning } = news;
+        let written = if *warning {
+            tracing::warn!(%kind, namespace, name, %reason, "{note}");
+            self.reporter.warn(about, reason.as_str(), note).await
+        } else {
+            tracing::info!(%kind, namespace, name, %reason, "{note}");
+            self.reporter.tell(about, reason.as_str(), note).await
+        };
+        if let Err(error) = written {
             tracing::warn!(%error, "going on without the Event");
         }
     }

@@ -1,5 +1,7 @@
 //! Who is to be looked at when something has changed.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     ResourceExt,
@@ -9,7 +11,7 @@ use kube::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::api::{Declared, EntraAppCredential, EntraTenant};
+use crate::api::{ClientId, Declared, EntraAppCredential, EntraTenant};
 
 /// Objects to be looked at. Unbounded: it holds names only, and what reads it merges those that come twice.
 pub struct Queue<K: kube::Resource<DynamicType = ()>> {
@@ -55,6 +57,25 @@ impl Resources {
     /// The labels of a namespace have changed: look at those in it, since grants may select by labels.
     pub fn namespace_changed(&self, namespace: &ObjectRef<PartialObjectMeta<Namespace>>) {
         self.wake(|resource| resource.namespace().as_deref() == Some(&namespace.name));
+    }
+
+    /// Applications look different at Entra: look at the resources of this tenant that name them.
+    pub fn applications_changed(&self, tenant: &str, applications: &BTreeSet<ClientId>) {
+        self.wake(|resource| {
+            let spec = resource.spec.as_ref();
+            spec.is_ok_and(|spec| spec.tenant_ref.name.as_str() == tenant && applications.contains(&spec.client_id))
+        });
+    }
+
+    /// A Secret of ours has changed: look at the resource that it belongs to. Returns whether there is one.
+    #[must_use]
+    pub fn secret_changed(&self, namespace: &str, resource: &str) -> bool {
+        let key = ObjectRef::new(resource).within(namespace);
+        let there = self.store.get(&key).is_some();
+        if there {
+            self.queue.push(key);
+        }
+        there
     }
 
     fn wake(&self, concerned: impl Fn(&Declared<EntraAppCredential>) -> bool) {

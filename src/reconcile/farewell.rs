@@ -1,0 +1,35 @@
+//! One look at a record whose resource has been deleted. What was published stays as it is; what was minted and never
+//! published is taken back, since nobody will ever publish it.
+
+use std::sync::Arc;
+
+use kube::{ResourceExt, runtime::controller::Action};
+
+use super::{Context, Error, engine, observe::Labelled};
+use crate::{
+    api::{Declared, EntraAppCredential},
+    cluster::{read, records},
+    facts::Stage,
+};
+
+/// Take back what is left of a resource, if it really is gone.
+pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action, Error> {
+    let Ok(record) = records::from_metadata(&secret.metadata) else { return Ok(Action::await_change()) };
+    if record.entry.stage == Stage::Publishing && !record.finalized {
+        return Ok(Action::await_change());
+    }
+    let namespace = secret.namespace().unwrap_or_default();
+    let there: Option<Declared<EntraAppCredential>> =
+        read::namespaced(&context.hands.client, &namespace, &record.entry.resource).await?;
+    if there.is_some() {
+        return Ok(Action::await_change());
+    }
+    let Some(mut memory) = context.inflight.take(&namespace, &record.entry.resource) else {
+        return Ok(Action::requeue(super::credential::BUSY));
+    };
+    let mut seen = context.world.observe_gone(&namespace, &record, &mut memory).await?;
+    let driven = engine::drive(&context.hands, &mut seen, &mut memory.values, &context.stop).await;
+    memory.keep(seen);
+    let (decision, moment) = driven?;
+    Ok(engine::wake_up(&decision, moment.now))
+}

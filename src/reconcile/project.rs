@@ -1,0 +1,64 @@
+//! What a credential makes of an entry of a Key Vault.
+
+use secrecy::SecretString;
+
+use crate::{
+    api::{
+        ClientId, EntraAppCredentialSpec,
+        grant::CredentialKind,
+        values::{HttpsUrl, Template as DeclaredTemplate},
+    },
+    facts::{Entry, NotATemplate, TargetId, Template, template::Values},
+    vault::Projection,
+};
+
+/// Why there is nothing to be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoProjection {
+    /// Nothing has been kept in the record.
+    #[error("the record has no credential yet")]
+    Open,
+    /// The template cannot be read.
+    #[error("spec.publish.keyVaults[{name}].template: {why}")]
+    Template {
+        /// The name of the entry.
+        name: String,
+        /// What is wrong with it.
+        why: NotATemplate,
+    },
+}
+
+/// What an entry is to be with a credential.
+pub fn vault_entry(
+    spec: &EntraAppCredentialSpec,
+    target: &TargetId,
+    entry: &Entry,
+    value: &SecretString,
+    authority: &str,
+) -> Result<Projection, NoProjection> {
+    let text = template(spec, target).unwrap_or("{{ clientSecret }}");
+    let name = || match target {
+        TargetId::Vault { name, .. } => name.to_string(),
+        TargetId::Secret(name) => name.to_string(),
+    };
+    let template = Template::parse(text, CredentialKind::ClientSecret)
+        .map_err(|why| NoProjection::Template { name: name(), why })?;
+    let client_id: ClientId = entry.client_id;
+    let values = Values {
+        client_secret: Some(value),
+        client_id,
+        tenant_id: entry.tenant,
+        authority_host: authority,
+        key_id: entry.kept.as_ref().map(|kept| kept.key_id),
+        expires_at: entry.kept.as_ref().and_then(|kept| kept.expires_at),
+    };
+    Projection::of(entry, &HttpsUrl::from(authority), template.render(&values)).ok_or(NoProjection::Open)
+}
+
+/// The template that is declared for an entry.
+fn template<'a>(spec: &'a EntraAppCredentialSpec, target: &TargetId) -> Option<&'a str> {
+    let TargetId::Vault { url, name } = target else { return None };
+    let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
+    let declared = vaults.find(|one| one.vault_url == *url && one.name == *name)?;
+    declared.template.as_ref().map(DeclaredTemplate::as_str)
+}
