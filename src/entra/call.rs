@@ -64,7 +64,7 @@ impl Caller {
         // Refusals are read by ourselves: the SDK knows neither our codes nor when an answer is not Graph's.
         let options = PipelineSendOptions { skip_checks: true, ..Default::default() };
         let answered = match timeout(limit, self.pipeline.send(&context, &mut request, Some(options))).await {
-            Ok(Ok(answer)) => Ok(Answer::of(answer)),
+            Ok(Ok(answer)) => Ok(Answer::of(answer, Some(id))),
             Ok(Err(error)) => Err(self.unanswered(asked, &id, error).await),
             Err(_) => Err(refusal::unanswered(asked, &id, &End::TimeUp(limit)).into()),
         };

@@ -66,7 +66,9 @@ struct EntraSaid {
 /// The answer that made a sign-in fail, if there was one.
 pub(super) fn answer_in(error: &azure_core::Error) -> Option<Answer> {
     let answer = |error: &(dyn Error + 'static)| match error.downcast_ref::<azure_core::Error>()?.kind() {
-        ErrorKind::HttpResponse { raw_response: Some(answer), .. } => Some(Answer::of(RawResponse::clone(answer))),
+        ErrorKind::HttpResponse { raw_response: Some(answer), .. } => {
+            Some(Answer::of(RawResponse::clone(answer), None))
+        }
         _ => None,
     };
     effect::chain(error).find_map(answer)

@@ -56,15 +56,17 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) told: Told,
     pub(super) body: ResponseBody,
+    /// The ID that we gave the request, if we did.
+    id: Option<String>,
     headers: Headers,
 }
 
 impl Answer {
-    pub(super) fn of(answer: RawResponse) -> Self {
+    pub(super) fn of(answer: RawResponse, id: Option<String>) -> Self {
         let (status, headers, body) = answer.deconstruct();
         let header = |name| headers.get_optional_str(&HeaderName::from_static(name));
         let told = Told::of(header, Timestamp::now());
-        Self { status: status.into(), told, body, headers }
+        Self { status: status.into(), told, body, id, headers }
     }
 
     fn header(&self, name: &'static str) -> Option<String> {
@@ -128,20 +130,17 @@ pub(super) fn refused(asked: &Asked, answer: &Answer) -> Trouble {
         Reason::Unintelligible => "what answered does not speak as Graph does",
         _ => "Graph refused",
     };
-    Trouble {
-        effect: effect::of_status(answer.status).unwrap_or(Effect::Unknown),
-        code,
-        ..told(reason, asked, answer, &format!("{how} ({what}"))
-    }
+    let effect = effect::of_status(answer.status).unwrap_or(Effect::Unknown);
+    Trouble { code, ..told(reason, effect, asked, answer, &format!("{how} ({what}")) }
 }
 
 /// Graph has answered what cannot be read, though it seems to have done what it was asked for.
 pub(super) fn unreadable(asked: &Asked, answer: &Answer, why: &str) -> Trouble {
     let what = format!("what Graph answered cannot be used: {why} ({}", answer.status);
-    told(Reason::Unintelligible, asked, answer, &what)
+    told(Reason::Unintelligible, Effect::Unknown, asked, answer, &what)
 }
 
-fn told(reason: Reason, asked: &Asked, answer: &Answer, what: &str) -> Trouble {
+fn told(reason: Reason, effect: Effect, asked: &Asked, answer: &Answer, what: &str) -> Trouble {
     let trace_id = answer.header("request-id");
     let mut message = format!("could not {}: {what}", asked.doing);
     if let Some(id) = &trace_id {
@@ -150,16 +149,16 @@ fn told(reason: Reason, asked: &Asked, answer: &Answer, what: &str) -> Trouble {
     if let Some(at) = answer.told.at {
         _ = write!(message, ", {at}");
     }
-    message.push_str(").");
+    _ = write!(message, "){}.", so(effect, asked));
     Trouble {
         reason,
         service: Service::Graph,
-        effect: Effect::Unknown,
+        effect,
         message,
         remedy: remedy(reason, asked.about).to_owned(),
         code: None,
         trace_id,
-        correlation_id: answer.header("client-request-id"),
+        correlation_id: answer.id.clone(),
         at: answer.told.at,
         retry_after: answer.told.retry_after,
     }
@@ -196,13 +195,17 @@ pub(super) fn unanswered(asked: &Asked, id: &str, end: &End<'_>) -> Trouble {
         End::Error(error) => (effect::of_error(*error), effect::root_cause(*error)),
         End::TimeUp(limit) => (Effect::Unknown, format!("no answer within {limit:?}")),
     };
-    let so = match effect {
-        Effect::NotSent => "; nothing was sent",
-        _ if asked.changes() => "; it may have happened all the same",
-        _ => "",
-    };
-    let why = format!("Graph was not reached: {}{so} (client request {id})", line(&why));
+    let why = format!("Graph was not reached: {} (client request {id}){}", line(&why), so(effect, asked));
     Trouble { correlation_id: Some(id.to_owned()), ..without_ids(Reason::Unreachable, asked, effect, &why) }
+}
+
+/// What an end says about the effect, where that is not plain.
+fn so(effect: Effect, asked: &Asked) -> &'static str {
+    match effect {
+        Effect::NotSent => "; nothing was sent",
+        Effect::Unknown if asked.changes() => "; it may have happened all the same",
+        _ => "",
+    }
 }
 
 /// How a call ended that was not answered.
@@ -281,8 +284,10 @@ mod tests {
         let mut headers = Headers::new();
         headers.insert("date", "Sat, 21 Nov 2026 08:01:07 GMT");
         headers.insert("request-id", "5b1e");
-        headers.insert("client-request-id", "77aa");
-        Answer::of(RawResponse::from_bytes(StatusCode::from(status), headers, body.as_bytes().to_vec()))
+        Answer::of(
+            RawResponse::from_bytes(StatusCode::from(status), headers, body.as_bytes().to_vec()),
+            Some("77aa".to_owned()),
+        )
     }
 
     fn error(status: u16, code: &str) -> Answer {
@@ -374,8 +379,8 @@ mod tests {
         assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::Unknown));
         assert_eq!(
             trouble.message,
-            "could not add a secret to application 8f3c in tenant contoso: Graph was not reached: no answer within 10s; \
-             it may have happened all the same (client request 77aa)."
+            "could not add a secret to application 8f3c in tenant contoso: Graph was not reached: no answer within 10s \
+             (client request 77aa); it may have happened all the same."
         );
     }
 }

@@ -57,6 +57,7 @@ async fn a_service_in_trouble_may_have_done_it() {
         let (trouble, _) = minted_in(mints().throttle(status, Duration::from_secs(3))).await;
         assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::Unknown), "{status}");
         assert_eq!(trouble.retry_after, Some(Duration::from_secs(3)));
+        assert!(trouble.message.ends_with("; it may have happened all the same."), "{}", trouble.message);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Connections: which are kept, which are new, and which never come.
 
 use std::{
+    fmt::Debug,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,13 +11,15 @@ use std::{
 };
 
 use keywright::{
-    api::Reason,
+    api::{ClientId, EntraTenantSpec, Reason, TenantId},
+    entra::{Cloud, Directory, Identity},
     facts::Effect,
     wire::{Client, Patience, Settings, effect::of_error},
 };
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    process::Command,
 };
 
 use crate::place::{OWNED, Place, refused};
@@ -82,4 +86,41 @@ async fn a_server_that_cannot_show_who_it_is_is_told_nothing() {
     assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::NotSent));
     assert!(trouble.message.contains("certificate"), "{}", trouble.message);
     assert!(place.azure.journal().is_empty());
+}
+
+#[tokio::test]
+async fn the_default_cloud_is_reached_as_the_environment_says() {
+    let place = Place::new(OWNED).await;
+    let me = std::env::current_exe().unwrap();
+    let mut asking = Command::new(me);
+    asking
+        .args(["wire::inside_an_environment", "--exact", "--ignored"])
+        .env("HTTPS_PROXY", &place.azure.endpoints().proxy)
+        .env("SSL_CERT_FILE", place.azure.ca_file())
+        .env("TENANT", place.tenant.to_string())
+        .env("OPERATOR", place.operator.client_id.to_string())
+        .env("SECRET", &place.secret.value)
+        .env("APPLICATION", place.client_id().to_string())
+        .env_remove("NO_PROXY")
+        .kill_on_drop(true);
+    let said = asking.output().await.unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    assert_eq!((place.sign_ins(), place.calls("getApplication")), (1, 1));
+}
+
+/// With nothing set but what a user would set.
+#[tokio::test]
+#[ignore = "run by the test above, in an environment of its own"]
+async fn inside_an_environment() {
+    fn given<T: FromStr<Err: Debug>>(name: &str) -> T {
+        std::env::var(name).unwrap().parse().unwrap()
+    }
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
+    let tenant = TenantId(given("TENANT"));
+    let spec: EntraTenantSpec = serde_json::from_value(serde_json::json!({"tenantId": tenant})).unwrap();
+    let secret = given::<String>("SECRET").into();
+    let identity = Identity::ClientSecret { client_id: ClientId(given("OPERATOR")), secret };
+    let client = Client::new(Settings::default()).unwrap();
+    let directory = Directory::new(&client, tenant, &Cloud::of(&spec).unwrap(), identity).unwrap();
+    directory.application(ClientId(given("APPLICATION"))).await.unwrap();
 }
