@@ -64,3 +64,42 @@ fn client(config: Config, clock: &ApiClock) -> Result<Client, Error> {
     let builder = ClientBuilder::try_from(config).map_err(|error| Error::NoCluster(error.to_string()))?;
     Ok(builder.with_layer(&listening).build())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+
+    /// A server of long ago that answers each of so many connections once.
+    fn server_of_long_ago(connections: usize) -> std::net::SocketAddr {
+        let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = door.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for _ in 0..connections {
+                let (mut client, _) = door.accept().unwrap();
+                assert!(client.read(&mut [0; 4096]).unwrap() > 0);
+                let answer = "HTTP/1.1 404 Not Found\r\nDate: Sat, 01 Jan 2011 00:00:00 GMT\r\n\
+                              Content-Length: 0\r\nConnection: close\r\n\r\n";
+                client.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn every_answer_to_either_client_sets_the_clock_even_a_refusal() {
+        for which in [|way: &Connection| way.client.clone(), |way: &Connection| way.once.clone()] {
+            let address = server_of_long_ago(1);
+            let way = Connection::to(Config::new(format!("http://{address}").parse().unwrap())).unwrap();
+            let before = way.clock.now();
+            assert!(Timestamp::now().duration_since(before) < SignedDuration::from_mins(1), "nothing was heard yet");
+            assert!(which(&way).apiserver_version().await.is_err());
+            let then: Timestamp = "2011-01-01T00:00:00Z".parse().unwrap();
+            let late = way.clock.now().duration_since(then);
+            assert!(late >= SignedDuration::ZERO && late < SignedDuration::from_mins(1), "{late:?}");
+        }
+    }
+}
