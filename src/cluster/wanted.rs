@@ -210,6 +210,7 @@ mod tests {
         let expected = [
             ("keywright.dev/key-id", "00000000-0000-0000-0000-000000000005".to_owned()),
             ("keywright.dev/nonce", Nonce::of([4; 10]).to_string()),
+            ("keywright.dev/resource", "payments-api".to_owned()),
             ("keywright.dev/sequence", "3".to_owned()),
         ];
         assert_eq!(annotations, expected.map(|(key, text)| (key.to_owned(), text)));
