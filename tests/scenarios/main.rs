@@ -8,6 +8,7 @@ mod apply;
 mod examples;
 mod faults;
 mod firms;
+mod first_issue;
 mod lifecycle;
 mod manifests;
 mod newer;
@@ -69,6 +70,8 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             every_fault_of_the_api_server_ends_the_same
             a_crash_around_every_write_ends_the_same
             a_resource_that_cannot_be_written_holds_up_nobody_else;
+        first_issue:
+            a_declared_secret_is_minted_proven_and_published;
         firms:
             pods_wait_for_what_is_published_and_sign_in_with_it
             a_secret_that_leaves_its_place_is_found

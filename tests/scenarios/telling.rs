@@ -20,7 +20,7 @@ fn refusals() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     let issuer = json!({"name": "github", "external": {"issuer": "https://issuer.example", "subject": "repo:a"}});
     let federated = json!({"clientSecret": null, "federated": {"identities": [issuer]}});
     vec![
-        ("good", json!({}), "NotSupportedYet", "spec.clientSecret"),
+        ("good", json!({}), "NotSupportedYet", "spec.deletionPolicy"),
         ("tenantless", spec(json!({"tenantRef": {"name": "nowhere"}})), "TenantNotFound", "EntraTenant nowhere"),
         ("not-ours", spec(json!({"clientId": OTHER})), "ApplicationNotGranted", OTHER),
         ("operators-own", spec(json!({"clientId": OWN})), "OwnApplication", "signs in as"),
@@ -150,7 +150,7 @@ pub async fn nothing_is_written_when_nothing_has_changed(town: Town) -> Result<(
     place.tenant(&json!({})).await?;
     place.resource("payments-api", &json!({})).await?;
     place.told("payments-api", "NotSupportedYet").await?;
-    place.tenant_told("NotSupportedYet").await?;
+    place.tenant_told("OperatorCannotSignIn").await?;
     let tenant = format!("entratenants/{}", place.name);
     let written = || (place.writes("entraappcredentials/payments-api"), place.writes(&tenant));
     place.settled("settled").await?;

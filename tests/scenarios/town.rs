@@ -129,6 +129,8 @@ impl Town {
             name: namespace,
             proxy,
             client_id: manifests::CLIENT.to_owned(),
+            // There is no Azure here, so nothing is to be done: this is what is granted and not built yet.
+            asking: json!({"spec": {"deletionPolicy": "Revoke"}}),
             tenant,
             args: vec![],
             env: vec![],
@@ -153,6 +155,8 @@ pub struct Place {
     pub proxy: Proxy,
     /// The application that resources are about.
     client_id: String,
+    /// What its resources ask for, beside what they are about.
+    pub asking: Value,
     /// What the spec of its tenant says.
     tenant: Value,
     /// The arguments of its operators, beside those that all have.
@@ -206,7 +210,7 @@ impl Place {
     pub async fn resource(&self, name: &str, patch: &Value) -> Result<(), Failed> {
         let spec = json!({"tenantRef": {"name": self.name}, "clientId": self.client_id});
         let here = json!({"metadata": {"name": name}, "spec": spec});
-        self.apply("EntraAppCredential", &[&here, patch]).await
+        self.apply("EntraAppCredential", &[&here, &self.asking, patch]).await
     }
 
     async fn apply(&self, kind: &str, patches: &[&Value]) -> Result<(), Failed> {

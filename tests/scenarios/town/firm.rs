@@ -97,18 +97,20 @@ impl Town {
         place.tenant = json!({"tenantId": tenant, "identity": {"clientSecret": identity}});
         place.client_id = payments.client_id.to_string();
         place.env = surroundings(&azure);
+        place.args = ["--time-scale", "0.02"].map(str::to_owned).into();
+        let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "timeout": "30s", "minAge": "0s"});
+        place.asking = json!({"spec": {"verification": proof}});
         let published = Published::watch(secrets, IDENTITY);
         let vault = format!("https://{vault}.vault.azure.net");
         Ok(Firm { place, azure, keywright, payments, vault, nodes: OnceCell::new(), published })
     }
 }
 
-/// What leads the shipped binary to this Azure. Not `HTTPS_PROXY`: kube takes that for the way to the API server of a
-/// kubeconfig too, whatever `NO_PROXY` says, and without its feature for proxies there is no way then.
+/// What leads the shipped binary to this Azure.
 fn surroundings(azure: &Azure) -> Vec<(String, String)> {
     let proxy = azure.endpoints().proxy.clone();
     let ca = azure.ca_file().display().to_string();
-    let variables = [("ALL_PROXY", proxy), ("NO_PROXY", "127.0.0.1".to_owned()), ("SSL_CERT_FILE", ca)];
+    let variables = [("HTTPS_PROXY", proxy), ("NO_PROXY", "127.0.0.1".to_owned()), ("SSL_CERT_FILE", ca)];
     variables.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
