@@ -111,7 +111,11 @@ impl Standing {
     }
 
     fn sentence(&self) -> String {
-        if self.message.is_empty() { "Working on it.".to_owned() } else { format!("Waiting for {}.", self.message) }
+        if self.message.is_empty() {
+            "Working on it.".to_owned()
+        } else {
+            format!("Waiting for {}.", self.message.trim_end_matches('.'))
+        }
     }
 }
 

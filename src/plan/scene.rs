@@ -153,7 +153,7 @@ impl<'a> Scene<'a> {
         let until = again_at(work, failing, self.timing);
         (self.now < until).then(|| Wait {
             reason: failing.trouble.reason,
-            waiting_for: format!("{}: {}", failing.trouble.message, failing.trouble.remedy),
+            waiting_for: format!("the next try: {}: {}", failing.trouble.message, failing.trouble.remedy),
             until: Some(until),
         })
     }

@@ -20,6 +20,11 @@ use serde_json::{Value, json};
 
 use crate::town::{Firm, PATIENCE, Side, Town, chain, insist, same};
 
+/// What makes a resource one about which the product only talks, so that a script can do its work.
+fn only_talked_about() -> Value {
+    json!({"spec": {"deletionPolicy": "Revoke"}})
+}
+
 /// What the product will publish, by a script.
 async fn publish(firm: &Firm, town: &Town, password: &Password) -> Result<(), Failed> {
     let secret = json!({
@@ -36,7 +41,8 @@ async fn publish(firm: &Firm, town: &Town, password: &Password) -> Result<(), Fa
 }
 
 pub async fn pods_wait_for_what_is_published_and_sign_in_with_it(town: Town) -> Result<(), Failed> {
-    let firm = town.firm("signing-in").await?;
+    let mut firm = town.firm("signing-in").await?;
+    firm.asking = only_talked_about();
     let operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
     firm.resource("payments-api", &json!({})).await?;
@@ -85,7 +91,8 @@ pub async fn a_secret_that_leaves_its_place_is_found(town: Town) -> Result<(), F
 }
 
 pub async fn an_operator_dies_at_the_point_that_it_is_to_die_at(town: Town) -> Result<(), Failed> {
-    let firm = town.firm("dying").await?;
+    let mut firm = town.firm("dying").await?;
+    firm.asking = only_talked_about();
     let operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
     firm.resource("payments-api", &json!({})).await?;

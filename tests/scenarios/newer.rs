@@ -33,7 +33,7 @@ pub async fn what_a_newer_definition_allows_is_told_and_never_lost(_: Town) -> R
     same("the unknown value", field("/spec/deletionPolicy", "archived").await?.as_deref(), Some("Archive"))?;
 
     // The unreadable one is answered once, not for ever.
-    place.resource("archived", &json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    place.resource("archived", &json!({"spec": {"deletionPolicy": "Revoke"}})).await?;
     place.told("archived", "NotSupportedYet").await?;
     same("writes about it", place.writes("entraappcredentials/archived"), 2)?;
 
