@@ -2,7 +2,7 @@
 //! clock, talks to a server or writes a log; time and chance are arguments.
 //!
 //! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] and [`timing`] (the values in
-//! force), [`admit`] (what the tenant allows), [`supported`] (what is still to be built); [`step`] (what can be done),
+//! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] (what can be done),
 //! `scene` (what every rule asks), `issue` (from nothing to a proven credential), `publish` and `target` (where it goes),
 //! `removal` (the one gate through which credentials leave), [`fold`] (what a step has brought); [`report`] and `told` (what
 //! people see).
@@ -20,6 +20,7 @@ pub mod scene;
 pub mod step;
 pub mod supported;
 mod target;
+pub mod templates;
 pub mod tenant;
 pub mod timing;
 mod told;
@@ -121,6 +122,7 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
         admit::refusal(&request)
             .or_else(|| admit::conflict(&request, &seen.elders))
             .or_else(|| policy::refusal(&request, &policy))
+            .or_else(|| templates::refusal(&request))
             .or_else(|| supported::refusal(request.spec))
     };
     let refusal = if seen.gone { None } else { refusal() };

@@ -9,6 +9,8 @@ use crate::api::{
     consumers::RolloutStrategy,
     grant::CredentialKind,
     status::{EffectivePolicy, EffectiveRollout, EffectiveVerification},
+    tenant::Cloud,
+    values::Scope,
 };
 
 const VALIDITY: Period = Period::days(90);
@@ -19,7 +21,6 @@ const INTERVAL: Period = Period::seconds(5);
 const VERIFICATION_TIMEOUT: Period = Period::minutes(15);
 const MIN_AGE: Period = Period::minutes(5);
 const MIN_AGE_FEDERATED: Period = Period::minutes(15);
-const SCOPE: &str = "https://graph.microsoft.com/.default";
 const MAX_CONCURRENT: i32 = 5;
 const ROLLOUT_TIMEOUT: Period = Period::minutes(30);
 
@@ -120,8 +121,20 @@ fn verification(request: &Request<'_>) -> EffectiveVerification {
         interval: said.interval.unwrap_or(INTERVAL),
         timeout: said.timeout.unwrap_or(VERIFICATION_TIMEOUT),
         min_age: said.min_age.unwrap_or(min_age),
-        scope: said.scope.unwrap_or_else(|| SCOPE.into()),
+        scope: said.scope.unwrap_or_else(|| graph_scope(request.tenant)),
     }
+}
+
+/// The scope that needs no permission granted: that of Graph in the cloud of the tenant.
+fn graph_scope(tenant: &EntraTenantSpec) -> Scope {
+    let graph = match tenant.cloud {
+        Cloud::Public => "https://graph.microsoft.com",
+        Cloud::USGovernment => "https://graph.microsoft.us",
+        Cloud::USGovernmentDoD => "https://dod-graph.microsoft.us",
+        Cloud::China => "https://microsoftgraph.chinacloudapi.cn",
+        Cloud::Custom => tenant.endpoints.as_ref().map_or("", |endpoints| endpoints.graph_url.as_str()),
+    };
+    Scope(format!("{}/.default", graph.trim_end_matches('/')))
 }
 
 fn rollout(request: &Request<'_>) -> EffectiveRollout {

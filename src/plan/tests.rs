@@ -49,6 +49,19 @@ fn what_is_granted_and_makes_sense_begins_with_a_look_at_the_application() {
 }
 
 #[test]
+fn a_template_that_cannot_be_read_is_told_before_anything_is_minted() {
+    let secret = json!({"template": {"data": {"app.json": "{{ clientSecrte }}"}}});
+    refused(
+        &world().asking(&json!({"publish": {"secret": secret}})),
+        Reason::InvalidTemplate,
+        &["data[app.json]", "clientSecret"],
+    );
+    let vault = json!({"vaultUrl": VAULT, "name": "payments-api", "template": "{{ clientSecret | rot13 }}"});
+    let publish = json!({"publish": {"secret": {}, "keyVaults": [vault]}});
+    refused(&world().asking(&publish), Reason::InvalidTemplate, &["keyVaults[payments-api]", "rot13"]);
+}
+
+#[test]
 fn each_field_that_is_not_acted_on_is_named() {
     let asking = world().asking(&json!({"rotation": {"renewBefore": "30d"}, "deletionPolicy": "Revoke"}));
     refused(&asking, Reason::NotSupportedYet, &["spec.rotation, spec.deletionPolicy"]);

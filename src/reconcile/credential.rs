@@ -20,9 +20,8 @@ pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Cont
     let Some(mut memory) = context.inflight.take(&namespace, &name) else { return Ok(Action::requeue(BUSY)) };
     let mut seen = context.world.observe(&resource, &mut memory).await?;
     if let (TenantSeen::Present(tenant), Ok(spec)) = (&seen.tenant, &resource.spec) {
-        let since = seen.application.as_ref().map(|looked| looked.at);
-        let newer = context.drift.newer(tenant.tenant_id, spec.client_id, since);
-        seen.application = newer.or(seen.application);
+        let tenant_id = tenant.tenant_id;
+        context.drift.refresh(&mut seen, tenant_id, spec.client_id);
     }
     let driven = engine::drive(&context.hands, &mut seen, &mut memory.values, &context.stop).await;
     let told = driven.map(|(decision, moment)| {

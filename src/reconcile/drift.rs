@@ -1,4 +1,5 @@
-//! What changes at Entra without us: read per tenant, never per resource, and only what is declared here is remembered.
+//! What changes outside without us: read per tenant and per vault, never per resource, and only what is declared here is
+//! remembered. A round that shows nothing new makes what was known as fresh as the round.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -8,28 +9,44 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    api::{ClientId, TenantId},
+    api::{
+        ClientId, TenantId,
+        values::{VaultName, VaultUrl},
+    },
     entra::{Changes, Since},
-    facts::{Application, Looked},
+    facts::{Application, Looked, Observation, TargetId, TargetState},
+    vault::Listed,
 };
 
-/// What the rounds through each tenant have shown.
+/// What the rounds through tenants and vaults have shown.
 #[derive(Debug, Default)]
-pub struct Drift(Mutex<HashMap<TenantId, Shown>>);
+pub struct Drift {
+    tenants: Mutex<HashMap<TenantId, Applications>>,
+    vaults: Mutex<HashMap<VaultUrl, Entries>>,
+}
 
 #[derive(Debug, Default)]
-struct Shown {
+struct Applications {
     since: Option<Since>,
-    applications: BTreeMap<ClientId, Looked<Application>>,
+    /// When the last round began.
+    at: Option<Timestamp>,
+    known: BTreeMap<ClientId, Looked<Application>>,
+}
+
+#[derive(Debug)]
+struct Entries {
+    at: Timestamp,
+    listed: BTreeMap<VaultName, Listed>,
 }
 
 impl Drift {
     /// Where the next round through a tenant begins.
     pub fn since(&self, tenant: TenantId) -> Option<Since> {
-        self.lock().get(&tenant).and_then(|shown| shown.since.clone())
+        locked(&self.tenants).get(&tenant).and_then(|shown| shown.since.clone())
     }
 
-    /// Remember a round that began then. Returns the declared applications that look different from before.
+    /// Remember a round through a tenant that began then. Returns the declared applications that look different from
+    /// before.
     pub fn remember(
         &self,
         tenant: TenantId,
@@ -37,23 +54,23 @@ impl Drift {
         declared: &BTreeSet<ClientId>,
         at: Timestamp,
     ) -> BTreeSet<ClientId> {
-        let mut all = self.lock();
-        let shown = all.entry(tenant).or_default();
-        shown.since = Some(changes.since);
+        let mut tenants = locked(&self.tenants);
+        let shown = tenants.entry(tenant).or_default();
+        (shown.since, shown.at) = (Some(changes.since), Some(at));
         let mut different = BTreeSet::new();
         for (client_id, found) in changes.seen {
             if declared.contains(&client_id) {
-                let before = shown.applications.insert(client_id, Looked { at, found });
-                let now = &shown.applications[&client_id].found;
-                if before.as_ref().map(|looked| &looked.found) != Some(now) {
+                let same = shown.known.get(&client_id).is_some_and(|known| known.found == found);
+                if !same {
                     different.insert(client_id);
                 }
+                shown.known.insert(client_id, Looked { at, found });
             }
         }
         let void = |application: &Application| {
             changes.gone.contains(&application.object_id) || changes.unclear.contains(&application.object_id)
         };
-        shown.applications.retain(|client_id, looked| {
+        shown.known.retain(|client_id, looked| {
             let stays = declared.contains(client_id) && !void(&looked.found);
             if !stays {
                 different.insert(*client_id);
@@ -63,14 +80,63 @@ impl Drift {
         different
     }
 
-    /// An application, as the last round has shown it, if that was after `than`.
-    pub fn newer(&self, tenant: TenantId, client_id: ClientId, than: Option<Timestamp>) -> Option<Looked<Application>> {
-        let all = self.lock();
-        let looked = all.get(&tenant)?.applications.get(&client_id)?;
-        (Some(looked.at) > than).then(|| looked.clone())
+    /// Remember what a vault listed then. Returns the names that look different from before.
+    pub fn remember_vault(&self, url: &VaultUrl, listed: Vec<Listed>, at: Timestamp) -> BTreeSet<VaultName> {
+        let listed: BTreeMap<_, _> = listed.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+        let before = locked(&self.vaults).insert(url.clone(), Entries { at, listed: listed.clone() });
+        let Some(before) = before else { return BTreeSet::new() };
+        let names = before.listed.keys().chain(listed.keys()).cloned();
+        names.filter(|name| before.listed.get(name) != listed.get(name)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Shown>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Bring an observation up to the last rounds.
+    pub fn refresh(&self, seen: &mut Observation, tenant: TenantId, client_id: ClientId) {
+        self.refresh_application(seen, tenant, client_id);
+        let vaults = locked(&self.vaults);
+        seen.targets.retain(|target, looked| {
+            let TargetId::Vault { url, name } = target else { return true };
+            let Some(entries) = vaults.get(url).filter(|entries| entries.at > looked.at) else { return true };
+            let same = is_still(&looked.found, entries.listed.get(name), looked.at);
+            if same {
+                looked.at = entries.at;
+            }
+            same
+        });
     }
+
+    fn refresh_application(&self, seen: &mut Observation, tenant: TenantId, client_id: ClientId) {
+        let tenants = locked(&self.tenants);
+        let Some(shown) = tenants.get(&tenant) else { return };
+        let Some(known) = shown.known.get(&client_id) else { return };
+        let at = shown.at.unwrap_or(known.at);
+        match &mut seen.application {
+            // What was read by itself since then is newer than what the rounds know, unless they know the same.
+            Some(looked) if looked.at >= known.at => {
+                if looked.found == known.found {
+                    looked.at = looked.at.max(at);
+                }
+            }
+            other => *other = Some(Looked { at, found: known.found.clone() }),
+        }
+    }
+}
+
+/// Whether an entry is what it was when it was looked at.
+fn is_still(found: &TargetState, listed: Option<&Listed>, looked_at: Timestamp) -> bool {
+    match (found, listed) {
+        (TargetState::Present(carried), Some(listed)) => {
+            let tags = &listed.tags;
+            let untouched = listed.updated.is_none_or(|updated| updated <= looked_at);
+            listed.enabled && untouched && (tags.key_id, tags.sequence) == (carried.key_id, carried.sequence)
+        }
+        // Only entries with an owner are listed.
+        (TargetState::Present(carried), None) => carried.key_id.is_none(),
+        (TargetState::Absent | TargetState::Troubled(_), Some(_)) => false,
+        (TargetState::Absent | TargetState::Troubled(_), None) => true,
+    }
+}
+
+/// A panic elsewhere cannot leave a map half-written.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{Context, Error};
+use super::{Context, Error, connections::Connection};
 use crate::{
-    api::{ClientId, Declared, EntraTenant, EntraTenantSpec},
+    api::{ClientId, Declared, EntraTenant, EntraTenantSpec, TenantId, values::VaultUrl},
     facts::{Looked, Trouble},
     plan::{tenant::report, timing::doubling},
 };
@@ -33,29 +33,69 @@ fn again(reached: Option<&Looked<Result<(), Trouble>>>, context: &Context) -> Du
     }
 }
 
-/// What has changed at Entra since the last round; the resources that it concerns are looked at.
+/// What has changed at Entra and in its vaults since the last round; the resources that it concerns are looked at.
 async fn round(name: &str, spec: &EntraTenantSpec, context: &Context) -> Result<(), Trouble> {
     let connection = context.hands.connections.to(spec).await?;
-    let (tenant, at) = (spec.tenant_id, context.hands.now());
-    let since = context.drift.since(tenant);
-    let changes = connection.directory.changes(since.as_ref()).await;
-    let changes = context.hands.connections.watched(&connection, changes)?;
-    let declared = declared(name, context);
-    let different = context.drift.remember(tenant, changes, &declared, at);
-    if since.is_some() {
-        for resources in context.woken.iter() {
-            resources.applications_changed(name, &different);
-        }
+    let declared = Declarations::of(name, context);
+    let (changes, ()) = futures::join!(
+        applications(spec.tenant_id, &declared.applications, &connection, context),
+        vaults(&declared.vaults, &connection, context),
+    );
+    let different = changes?;
+    for resources in context.woken.iter() {
+        resources.applications_changed(name, &different);
     }
     Ok(())
 }
 
-/// The applications that resources of a tenant name.
-fn declared(tenant: &str, context: &Context) -> BTreeSet<ClientId> {
-    let of_tenant = |resource: &Declared<crate::api::EntraAppCredential>| {
-        let spec = resource.spec.as_ref().ok()?;
-        (spec.tenant_ref.name.as_str() == tenant).then_some(spec.client_id)
-    };
-    let stores = context.woken.iter().map(|resources| resources.store.state());
-    stores.flatten().filter_map(|resource| of_tenant(&resource)).collect()
+async fn applications(
+    tenant: TenantId,
+    declared: &BTreeSet<ClientId>,
+    connection: &Connection,
+    context: &Context,
+) -> Result<BTreeSet<ClientId>, Trouble> {
+    let (since, at) = (context.drift.since(tenant), context.hands.now());
+    let changes = connection.directory.changes(since.as_ref()).await;
+    let changes = context.hands.connections.watched(connection, changes)?;
+    let different = context.drift.remember(tenant, changes, declared, at);
+    // The first round shows what resources read by themselves at this moment.
+    Ok(if since.is_some() { different } else { BTreeSet::new() })
+}
+
+/// Trouble with a vault is told by the resources that publish there.
+async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context: &Context) {
+    let list = |url| async move { (url, context.hands.now(), connection.vaults.list(url).await) };
+    for (url, at, listed) in futures::future::join_all(declared.iter().map(list)).await {
+        match listed {
+            Ok(listed) => {
+                let different = context.drift.remember_vault(url, listed, at);
+                for resources in context.woken.iter() {
+                    resources.entries_changed(url, &different);
+                }
+            }
+            Err(trouble) => tracing::debug!(%url, "{}", trouble.message),
+        }
+    }
+}
+
+/// What the resources of a tenant name.
+#[derive(Default)]
+struct Declarations {
+    applications: BTreeSet<ClientId>,
+    vaults: BTreeSet<VaultUrl>,
+}
+
+impl Declarations {
+    fn of(tenant: &str, context: &Context) -> Self {
+        let mut all = Self::default();
+        for resource in context.woken.iter().flat_map(|resources| resources.store.state()) {
+            let Some(spec) = resource.spec.as_ref().ok().filter(|spec| spec.tenant_ref.name.as_str() == tenant) else {
+                continue;
+            };
+            all.applications.insert(spec.client_id);
+            all.vaults
+                .extend(spec.publish.iter().flat_map(|publish| &publish.key_vaults).map(|one| one.vault_url.clone()));
+        }
+        all
+    }
 }

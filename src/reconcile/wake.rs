@@ -11,7 +11,10 @@ use kube::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::api::{ClientId, Declared, EntraAppCredential, EntraTenant};
+use crate::api::{
+    ClientId, Declared, EntraAppCredential, EntraTenant,
+    values::{VaultName, VaultUrl},
+};
 
 /// Objects to be looked at. Unbounded: it holds names only, and what reads it merges those that come twice.
 pub struct Queue<K: kube::Resource<DynamicType = ()>> {
@@ -64,6 +67,18 @@ impl Resources {
         self.wake(|resource| {
             let spec = resource.spec.as_ref();
             spec.is_ok_and(|spec| spec.tenant_ref.name.as_str() == tenant && applications.contains(&spec.client_id))
+        });
+    }
+
+    /// Entries of a vault look different: look at the resources that publish there.
+    pub fn entries_changed(&self, url: &VaultUrl, names: &BTreeSet<VaultName>) {
+        if names.is_empty() {
+            return;
+        }
+        self.wake(|resource| {
+            let mut vaults =
+                resource.spec.iter().flat_map(|spec| &spec.publish).flat_map(|publish| &publish.key_vaults);
+            vaults.any(|target| target.vault_url == *url && names.contains(&target.name))
         });
     }
 
