@@ -83,8 +83,9 @@ impl Operator {
             return Ok(());
         }
         let Self { hands, instance, stop, copies, .. } = self;
-        let Watches { world, woken, tenants, resources, secrets, mut running } = watches;
+        let Watches { world, woken, tenants, resources, secrets, departed, mut running } = watches;
         let context = Context::new(world, hands, woken, instance, stop.clone());
+        running.spawn(departed.work(context.clone()));
         let mut looking = JoinSet::new();
         let Watched { copy, to_look_at } = tenants;
         let look = reconcile::tenant::look;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt,
@@ -19,6 +18,7 @@ use crate::{
     facts::record,
     reconcile::{
         World,
+        departed::Departed,
         observe::Labelled,
         wake::{Queue, Resources},
     },
@@ -39,6 +39,8 @@ pub(super) struct Watches {
     pub resources: Vec<Watched<Declared<EntraAppCredential>>>,
     /// Records and published Secrets, likewise. Those to be looked at may have lost their resource.
     pub secrets: Vec<Watched<Labelled>>,
+    /// What is to be done when a resource is gone.
+    pub departed: Departed,
     pub running: JoinSet<()>,
 }
 
@@ -60,10 +62,9 @@ impl Watches {
         let mut secrets = Vec::new();
         for api in each(client, scope) {
             let (secret, queue) = watch_secrets(api, &woken, &mut running);
-            farewells.push((secret.copy.clone(), queue));
+            farewells.push((secret.copy.store.clone(), queue));
             secrets.push(secret);
         }
-        running.spawn(name_what_is_left(changed, Arc::clone(&woken), farewells));
         let tenants = watch_tenants(client, &woken, &mut running);
         let world = World {
             tenants: tenants.copy.clone(),
@@ -75,7 +76,8 @@ impl Watches {
             cluster_id: Arc::default(),
             client: client.clone(),
         };
-        Self { world, woken, tenants, resources, secrets, running }
+        let departed = Departed { changed, farewells };
+        Self { world, woken, tenants, resources, secrets, departed, running }
     }
 
     pub(super) async fn filled(&self) {
@@ -139,29 +141,6 @@ fn watch_secrets(
     });
     running.spawn(task);
     (Watched { copy, to_look_at }, queue)
-}
-
-/// When a resource is gone, what is left of it is looked at.
-async fn name_what_is_left(
-    mut changed: impl Stream<Item = ObjectRef<Declared<EntraAppCredential>>> + Unpin,
-    woken: Arc<Vec<Resources>>,
-    secrets: Vec<(Followed<Labelled>, Queue<Labelled>)>,
-) {
-    while let Some(resource) = changed.next().await {
-        if woken.iter().any(|resources| resources.store.get(&resource).is_some()) {
-            continue;
-        }
-        for (copy, farewells) in &secrets {
-            let left = |secret: &Labelled| {
-                secret.namespace() == resource.namespace
-                    && secret.annotations().get(record::RESOURCE) == Some(&resource.name)
-            };
-            for secret in copy.store.state_filter(left) {
-                farewells.push(ObjectRef::from_obj(&*secret));
-            }
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 fn watch_tenants(

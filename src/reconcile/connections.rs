@@ -66,7 +66,8 @@ impl Connections {
         let cloud = Cloud::of(tenant).map_err(|nowhere| misplaced(&nowhere.to_string()))?;
         let identity = self.identity(tenant.identity.as_ref()).await?;
         let vaults = credential(&self.wire, tenant.tenant_id, &cloud, &identity)?;
-        let vaults = Vaults::new(self.wire.http().clone(), vaults, cloud.vault_suffix().into());
+        let vaults =
+            Vaults::new(self.wire.http().clone(), vaults, cloud.vault_suffix().into()).counted(self.wire.metrics());
         let directory = Directory::new(&self.wire, tenant.tenant_id, &cloud, identity)?;
         Ok(Arc::new(Connection { cloud, directory, vaults, key }))
     }

@@ -31,6 +31,7 @@ pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Cont
     memory.keep(seen);
     drop(memory);
     let (wake_up, report) = told?;
+    context.metrics.told(&namespace, &name, resource.status.as_ref(), &report.status);
     let said = context.speaker.say(&*resource, resource.status.as_ref(), report).await?;
     Ok(said.unwrap_or(wake_up))
 }

@@ -170,3 +170,133 @@ impl Drop for Taken<'_> {
         self.from.lock().insert(self.key.clone(), Some(memory));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        api::{ClientId, TenantId, grant::CredentialKind},
+        facts::{Attempt, Carried, Entry, Holder, Owner, Sequence, Stage},
+    };
+
+    fn record(sequence: u32, version: &str) -> Record {
+        let attempt = Attempt { nonce: Nonce::of([0; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH };
+        Record {
+            uid: "u".into(),
+            version: version.into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            finalized: false,
+            deleting: false,
+            entry: Entry {
+                owner: Owner::of("c", "n", "x"),
+                resource: "x".into(),
+                tenant: TenantId(Uuid::nil()),
+                client_id: ClientId(Uuid::nil()),
+                kind: CredentialKind::ClientSecret,
+                sequence: Sequence(sequence),
+                attempts: vec![attempt],
+                replaces: None,
+                kept: None,
+                stage: Stage::Unpublished,
+                published_to: vec![],
+                verified_at: None,
+                published_at: None,
+                proven_at: None,
+                abandoned_at: None,
+            },
+        }
+    }
+
+    /// A memory of these records, listed a moment ago.
+    fn remembering(records: Vec<Record>) -> Memory {
+        let records = Records { list: records, forged: vec![], listed_at: Some(Timestamp::UNIX_EPOCH) };
+        Memory { records, ..Memory::default() }
+    }
+
+    fn versions(memory: &Memory) -> Vec<(u32, &str)> {
+        memory.records.list.iter().map(|one| (one.entry.sequence.0, one.version.as_str())).collect()
+    }
+
+    fn show(memory: &mut Memory, records: Vec<Record>) {
+        memory.take_in(Shown { records, ..Shown::default() });
+    }
+
+    #[test]
+    fn of_two_versions_the_higher_one_is_so() {
+        let mut memory = remembering(vec![record(1, "100"), record(2, "20")]);
+        show(&mut memory, vec![record(1, "99"), record(2, "100")]);
+        assert_eq!(versions(&memory), [(1, "100"), (2, "100")]);
+    }
+
+    #[test]
+    fn a_watch_that_is_late_takes_nothing_away_and_ends_no_freshness() {
+        let mut memory = remembering(vec![record(1, "7")]);
+        show(&mut memory, vec![]);
+        assert_eq!(versions(&memory), [(1, "7")]);
+        show(&mut memory, vec![record(1, "7")]);
+        assert!(memory.records.listed_at.is_some());
+    }
+
+    #[test]
+    fn what_a_watch_has_shown_and_shows_no_more_is_gone_and_ends_the_freshness() {
+        let mut memory = remembering(vec![record(1, "7")]);
+        show(&mut memory, vec![record(1, "7")]);
+        show(&mut memory, vec![]);
+        assert!(versions(&memory).is_empty());
+        assert_eq!(memory.records.listed_at, None);
+    }
+
+    #[test]
+    fn a_newer_version_ends_the_freshness() {
+        let mut memory = remembering(vec![record(1, "7")]);
+        show(&mut memory, vec![record(1, "8")]);
+        assert_eq!(memory.records.listed_at, None);
+    }
+
+    fn seen(version: &str) -> Looked<TargetState> {
+        let carried = Carried {
+            holder: Holder::Unowned,
+            key_id: None,
+            sequence: None,
+            nonce: None,
+            agrees: true,
+            obstacle: None,
+            version: version.into(),
+            uid: None,
+        };
+        Looked { at: Timestamp::UNIX_EPOCH, found: TargetState::Present(carried) }
+    }
+
+    #[test]
+    fn a_secret_is_looked_at_again_when_a_watch_shows_another_version_or_none_any_more() {
+        let target = TargetId::Secret("x".into());
+        let secret =
+            |version: &str| Shown { secrets: BTreeMap::from([("x".into(), version.into())]), ..Shown::default() };
+        let mut memory = Memory::default();
+        memory.targets.insert(target.clone(), seen("7"));
+        memory.take_in(Shown::default());
+        assert!(memory.targets.contains_key(&target), "the watch is late");
+        memory.take_in(secret("7"));
+        assert!(memory.targets.contains_key(&target));
+        memory.take_in(secret("8"));
+        assert!(!memory.targets.contains_key(&target), "somebody wrote");
+        memory.targets.insert(target.clone(), seen("9"));
+        memory.take_in(Shown::default());
+        assert!(!memory.targets.contains_key(&target), "somebody deleted it");
+    }
+
+    #[test]
+    fn a_memory_goes_back_also_when_a_look_panics() {
+        let inflight = Inflight::default();
+        let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _taken = inflight.take("n", "x").unwrap();
+            assert!(inflight.take("n", "x").is_none(), "somebody is looking");
+            panic!("a mistake");
+        }));
+        assert!(taken.is_err());
+        assert!(inflight.take("n", "x").is_some());
+    }
+}

@@ -4,6 +4,7 @@
 mod act;
 pub mod connections;
 pub mod credential;
+pub mod departed;
 pub mod drift;
 mod engine;
 pub mod farewell;

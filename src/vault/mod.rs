@@ -23,7 +23,7 @@ use std::{
 
 use azure_core::{
     credentials::TokenCredential,
-    http::{ClientOptions, RetryOptions, Transport},
+    http::{ClientOptions, RetryOptions, Transport, policies::Policy},
 };
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 
@@ -34,7 +34,8 @@ pub use tags::Tags;
 
 use crate::{
     api::values::{VaultName, VaultUrl},
-    facts::Trouble,
+    facts::{Service, Trouble},
+    wire,
 };
 
 /// How long one call may take, signing in included: the SDK's credentials sign in while they hold a lock, so that one
@@ -46,6 +47,7 @@ pub struct Vaults {
     transport: Transport,
     credential: Arc<dyn TokenCredential>,
     suffix: VaultSuffix,
+    counting: Option<Arc<dyn Policy>>,
     /// One per vault: each has asked its vault once where to sign in.
     clients: Mutex<HashMap<VaultUrl, Arc<SecretClient>>>,
 }
@@ -62,7 +64,14 @@ impl Vaults {
     /// The vaults whose hosts end with `suffix`. `http` should follow no redirect, since a PUT carries a secret.
     #[must_use]
     pub fn new(http: reqwest::Client, credential: Arc<dyn TokenCredential>, suffix: VaultSuffix) -> Self {
-        Self { transport: Transport::new(Arc::new(http)), credential, suffix, clients: Mutex::default() }
+        let transport = Transport::new(Arc::new(http));
+        Self { transport, credential, suffix, counting: None, clients: Mutex::default() }
+    }
+
+    /// The same, with every call counted.
+    #[must_use]
+    pub fn counted(self, metrics: &wire::Metrics) -> Self {
+        Self { counting: Some(metrics.counting(Service::KeyVault)), ..self }
     }
 
     /// Asks a vault for something. Whether its host is one of the cloud's is looked at first; that its challenge asks for a
@@ -84,6 +93,7 @@ impl Vaults {
         let client_options = ClientOptions {
             transport: Some(self.transport.clone()),
             retry: RetryOptions::none(),
+            per_try_policies: self.counting.iter().cloned().collect(),
             ..ClientOptions::default()
         };
         let options = SecretClientOptions { client_options, ..SecretClientOptions::default() };

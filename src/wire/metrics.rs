@@ -1,5 +1,15 @@
 //! Figures about calls outside. Labels are words of ours, never a tenant's or an application's name.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::{
+    error::ErrorKind,
+    http::{
+        Context, Method, Request,
+        policies::{Policy, PolicyResult},
+    },
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -57,6 +67,12 @@ impl Metrics {
         self.called(service, operation, status.to_owned());
     }
 
+    /// Something that counts every call of a pipeline of the SDK, by its method.
+    #[must_use]
+    pub fn counting(&self, service: Service) -> Arc<dyn Policy> {
+        Arc::new(Counting { metrics: self.clone(), service })
+    }
+
     /// A call was not made, because a quota of ours is used up.
     pub(super) fn held_back(&self, service: Service) {
         self.throttled.get_or_create(&Throttling { service: service.as_str(), by: "quota" }).inc();
@@ -89,5 +105,35 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+}
+
+/// Counts the calls of a pipeline.
+#[derive(Debug)]
+struct Counting {
+    metrics: Metrics,
+    service: Service,
+}
+
+#[async_trait]
+impl Policy for Counting {
+    async fn send(&self, context: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let operation = match request.method() {
+            Method::Get => "get",
+            Method::Put => "put",
+            Method::Patch => "patch",
+            Method::Delete => "delete",
+            _ => "post",
+        };
+        let Some((first, rest)) = next.split_first() else {
+            let message = "a pipeline that ends with counting sends nothing";
+            return Err(azure_core::Error::with_message(ErrorKind::Other, message));
+        };
+        let answer = first.send(context, request, rest).await;
+        match &answer {
+            Ok(answer) => self.metrics.answered(self.service, operation, answer.status().into()),
+            Err(error) => self.metrics.unanswered(self.service, operation, super::effect::of_error(error)),
+        }
+        answer
     }
 }
