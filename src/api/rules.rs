@@ -238,7 +238,7 @@ pub(super) const PUBLISHES_SOMETHING: Law = Law::new(
 );
 
 pub(super) const SECRET_KEYS: Law = Law::new(
-    "self.all(k, k.size() <= 253 && k.matches(r'^[-._a-zA-Z0-9]+$'))",
+    "self.all(k, k.size() <= 253 && k.matches(r'^([-_a-zA-Z0-9]|\\.[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$'))",
     "spec.publish.secret.template.data has a key that a Secret cannot have: use letters, digits, '-', '_' and '.', for example appsettings.json",
 );
 

@@ -116,7 +116,7 @@ text!(
 text!(
     SecretKey,
     253,
-    r"^[-._a-zA-Z0-9]+$",
+    r"^([-_a-zA-Z0-9]|\.[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$",
     "must be a key of a Secret: letters, digits, '-', '_' and '.', for example client-secret",
     "A key in the data of a Secret."
 );

@@ -9,7 +9,6 @@ use crate::{
         ClientId, Reason,
         grant::{Allowance, Grant, LabelOperator, LabelTest, Selector},
         kinds::ExternalIdentity,
-        tenant::OperatorIdentity,
     },
     facts::Elder,
 };
@@ -53,26 +52,26 @@ pub fn conflict(request: &Request<'_>, elders: &[Elder]) -> Option<Refusal> {
 
 /// Rotating the credential that one stands on with the machinery that needs it could lock the operator out for good.
 fn own_application(request: &Request<'_>) -> Option<Refusal> {
-    (operator_client_id(request)? == request.spec.client_id).then(|| {
+    operator_client_ids(request).any(|own| own == request.spec.client_id).then(|| {
         Refusal::new(
             Reason::OwnApplication,
             format!(
-                "Application {} is the one that Keywright itself signs in as in EntraTenant {}; its own application is \
-                 never a target. Declare the application of your workload in spec.clientId.",
+                "Application {} is one that Keywright itself signs in as (EntraTenant {}, or its surroundings); its own \
+                 application is never a target. Declare the application of your workload in spec.clientId.",
                 request.spec.client_id, request.tenant_name
             ),
         )
     })
 }
 
-/// The application that the operator signs in as, as far as anything says so.
-fn operator_client_id(request: &Request<'_>) -> Option<ClientId> {
-    let none = OperatorIdentity::default();
-    let identity = request.tenant.identity.as_ref().unwrap_or(&none);
-    let by_secret = identity.client_secret.as_ref().map(|by| by.client_id);
-    let by_certificate = identity.certificate.as_ref().map(|by| by.client_id);
-    let ambient = identity.workload_identity.as_ref().or(identity.managed_identity.as_ref());
-    by_secret.or(by_certificate).or_else(|| ambient.and_then(|by| by.client_id)).or(request.ambient_client_id)
+/// Every application that the operator may sign in as, as far as anything says so.
+fn operator_client_ids(request: &Request<'_>) -> impl Iterator<Item = ClientId> {
+    let identity = request.tenant.identity.as_ref();
+    let by_secret = identity.and_then(|one| one.client_secret.as_ref()).map(|by| by.client_id);
+    let by_certificate = identity.and_then(|one| one.certificate.as_ref()).map(|by| by.client_id);
+    let federated = identity.and_then(|one| one.workload_identity.as_ref()).and_then(|by| by.client_id);
+    let managed = identity.and_then(|one| one.managed_identity.as_ref()).and_then(|by| by.client_id);
+    [by_secret, by_certificate, federated, managed, request.ambient_client_id].into_iter().flatten()
 }
 
 fn not_granted(request: &Request<'_>) -> Option<Refusal> {

@@ -13,7 +13,7 @@ use super::{
     timing::doubling,
 };
 use crate::{
-    api::{Reason, status::EffectiveVerification},
+    api::{KeyId, Reason, status::EffectiveVerification},
     facts::{
         Application, Attempt, Credential, Entry, Fate, Kept, Mark, Proof, Record, Sequence, Stage, TargetId,
         TargetState, Verdict, Work, record,
@@ -302,14 +302,15 @@ fn prove(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     let next = proof
         .map_or_else(|| after(kept.issued_at, scene.timing.quiet_start), |proof| next_try(proof, asked, scene.timing));
     if scene.now < next {
-        return Ruling::wait(Reason::Proving, proving(proof, asked), Some(next));
+        return Ruling::wait(Reason::Proving, proving(kept.key_id, proof, asked), Some(next));
     }
     scene.attempt(Step::SignIn { record: Box::new(record.clone()), key_id: kept.key_id })
 }
 
 /// What the proof of a credential waits for. Progress is not counted here: each count would be a write.
-fn proving(proof: Option<&Proof>, asked: &EffectiveVerification) -> String {
-    let wanted = format!("{} sign-ins in a row, each on a connection of its own", asked.consecutive_successes);
+fn proving(key_id: KeyId, proof: Option<&Proof>, asked: &EffectiveVerification) -> String {
+    let wanted =
+        format!("{} sign-ins in a row with {key_id}, each on a connection of its own", asked.consecutive_successes);
     match proof.map(|proof| &proof.last) {
         Some(Verdict::Blocked(trouble) | Verdict::Misasked(trouble)) => {
             format!("{wanted}: {}: {}", trouble.message, trouble.remedy)

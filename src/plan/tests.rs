@@ -188,7 +188,9 @@ fn the_operators_own_application_is_never_a_target() {
     refused(&world().tenant(&named), Reason::OwnApplication, &[]);
     let ambient = World { ambient: Some(CLIENT), ..world() };
     refused(&ambient, Reason::OwnApplication, &[]);
-    admitted(&ambient.tenant(&json!({"identity": {"workloadIdentity": {"clientId": OTHER}}})));
+    let both = ambient.tenant(&json!({"identity": {"workloadIdentity": {"clientId": OTHER}}}));
+    refused(&both, Reason::OwnApplication, &[]); // another tenant may be served by the surroundings
+    admitted(&world().tenant(&json!({"identity": {"workloadIdentity": {"clientId": OTHER}}})));
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn log(seen: &Observation, step: &Step, outcome: &Outcome) {
         Outcome::Failed(trouble) => {
             tracing::warn!(namespace, name, %step, reason = %trouble.reason, "{}", trouble.message);
         }
-        _ if step.has_effect() => tracing::info!(namespace, name, %step, outcome = outcome.as_str(), "did"),
-        _ => tracing::debug!(namespace, name, %step, outcome = outcome.as_str(), "did"),
+        _ if step.has_effect() => tracing::info!(namespace, name, outcome = outcome.as_str(), "{step}"),
+        _ => tracing::debug!(namespace, name, outcome = outcome.as_str(), "{step}"),
     }
 }
 
