@@ -3,7 +3,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Decision, Moment, Next, Refusal, Timing, Wait, publish, readable, scene::Scene, told};
+use super::{
+    Decision, Moment, Next, Refusal, Timing, Wait, publish, readable,
+    scene::{Scene, after},
+    told,
+};
 use crate::{
     api::{
         EntraAppCredentialStatus, Reason,
@@ -64,7 +68,7 @@ pub fn report(
         _ => vec![],
     };
     status.conditions = conditions::conditions(&before.conditions, said, generation, moment.now);
-    let event = news(&before.conditions, &status.conditions);
+    let event = news(&before.conditions, &status.conditions).or_else(|| told::newly_unknown(&before, &status));
     Report { status, event }
 }
 
@@ -88,6 +92,7 @@ impl Standing {
             (None, Some(stage)) => (stage, String::new()),
             (None, None) => (Reason::Idle, String::new()),
         };
+        let (reason, message) = dead(scene).unwrap_or((reason, message));
         Self { ready: is_ready(scene), reason, message, stage }
     }
 
@@ -136,12 +141,30 @@ fn stage(scene: &Scene<'_>, waits: &[Wait]) -> Option<Reason> {
 fn is_ready(scene: &Scene<'_>) -> bool {
     let Some(record) = scene.published() else { return false };
     let Some(kept) = &record.entry.kept else { return false };
-    let unexpired = kept.expires_at.is_none_or(|end| end > scene.now);
     let carries = |target: &TargetId| match scene.seen.targets.get(target).map(|looked| &looked.found) {
         Some(state @ (TargetState::Present(_) | TargetState::Absent)) => publish::carries(state, kept),
         Some(TargetState::Troubled(_)) | None => was_written(scene, target, record.entry.published_at.is_some()),
     };
-    unexpired && record.entry.published_at.is_some() && scene.declared().iter().all(carries)
+    dead(scene).is_none() && record.entry.published_at.is_some() && scene.declared().iter().all(carries)
+}
+
+/// Why nobody can sign in with what is published any more.
+fn dead(scene: &Scene<'_>) -> Option<(Reason, String)> {
+    let kept = scene.published()?.entry.kept.as_ref()?;
+    if let Some(end) = kept.expires_at.filter(|end| *end <= scene.now) {
+        return Some((
+            Reason::CredentialExpired,
+            format!("another credential: {} has expired at {end:.0}", kept.key_id),
+        ));
+    }
+    let looked = scene.seen.application.as_ref()?;
+    // A read of a moment after the mint may not show it yet.
+    let late = looked.at >= after(kept.issued_at, scene.timing.late_mint + scene.timing.absence);
+    let gone = late && !looked.found.credentials.iter().any(|one| one.key_id == kept.key_id);
+    gone.then(|| {
+        let what = format!("another credential: somebody has removed {} from the application", kept.key_id);
+        (Reason::CredentialUnknown, what)
+    })
 }
 
 /// A target that cannot be seen for a moment is believed to carry what was once written and read back there.

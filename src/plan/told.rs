@@ -4,7 +4,11 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Wait, publish, removal, report::Standing, scene::Scene};
+use super::{
+    Wait, publish, removal,
+    report::{Announcement, Standing},
+    scene::Scene,
+};
 use crate::{
     api::{
         EntraAppCredentialStatus, Reason,
@@ -110,6 +114,19 @@ fn unknown(scene: &Scene<'_>) -> Vec<CredentialStatus> {
         waiting_for: vec![Line(removal::advice(scene, credential.key_id, &mark))],
     });
     told.collect()
+}
+
+/// A credential that no record knows is announced once.
+pub(super) fn newly_unknown(
+    before: &EntraAppCredentialStatus,
+    status: &EntraAppCredentialStatus,
+) -> Option<Announcement> {
+    let known = |one: &&CredentialStatus| !before.retiring.iter().any(|old| old.key_id == one.key_id);
+    let new = status.retiring.iter().find(known)?;
+    let key_id = new.key_id.map(|key_id| key_id.to_string()).unwrap_or_default();
+    let advice = new.waiting_for.first().map(|line| line.0.as_str()).unwrap_or_default();
+    let note = format!("Credential {key_id} has our mark, and nothing is removed while that is so: {advice}.");
+    Some(Announcement { reason: Reason::UnknownCredential, note, warning: true })
 }
 
 fn foreign(scene: &Scene<'_>) -> Option<ForeignStatus> {
