@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
     api::ClientId,
-    cli::{self, operator::Scope},
+    cli::{self, scope::Scope},
     plan::Timing,
     runtime::telemetry::LogFormat,
 };

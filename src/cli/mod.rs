@@ -3,4 +3,5 @@
 pub mod crds;
 pub mod operator;
 pub mod run;
+pub mod scope;
 mod watches;

@@ -6,7 +6,10 @@ use kube::CustomResourceExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::watches::{Watched, Watches};
+use super::{
+    scope::Scope,
+    watches::{Watched, Watches},
+};
 use crate::{
     api::{ClientId, EntraAppCredential, EntraTenant},
     cluster::{connect::Connection, definitions, identity},
@@ -16,28 +19,6 @@ use crate::{
 
 /// How long to wait before the API server is asked again for what nothing can begin without.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// Which namespaces are worked on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// All of them.
-    All,
-    /// These.
-    Namespaces(Vec<String>),
-}
-
-impl Scope {
-    /// No names are all namespaces.
-    #[must_use]
-    pub fn of(names: &[String]) -> Self {
-        // A chart that has no value for it sets the variable all the same, to nothing.
-        let mut names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
-        names.retain(|name| !name.is_empty());
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() { Self::All } else { Self::Namespaces(names) }
-    }
-}
 
 /// Why the operator ended on its own.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,10 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::operator::{self, Operator, Scope};
+use super::{
+    operator::{self, Operator},
+    scope::Scope,
+};
 use crate::{
     api::ClientId,
     cluster::{self, connect::connect},

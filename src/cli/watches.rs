@@ -11,7 +11,7 @@ use kube::{
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::operator::Scope;
+use super::scope::Scope;
 use crate::{
     api::{ClientId, Declared, EntraAppCredential, EntraTenant},
     cluster::follow::{Followed, follow},

@@ -43,6 +43,25 @@ pub enum Effect {
     Unknown,
 }
 
+impl Trouble {
+    /// Trouble before anything was sent, of which no service knows.
+    #[must_use]
+    pub fn unsent(service: Service, reason: Reason, message: String, remedy: &str) -> Self {
+        Self {
+            reason,
+            service,
+            effect: Effect::NotSent,
+            message,
+            remedy: remedy.to_owned(),
+            code: None,
+            trace_id: None,
+            correlation_id: None,
+            at: None,
+            retry_after: None,
+        }
+    }
+}
+
 /// What is known about a call that did not bring what it was to bring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {

@@ -4,8 +4,8 @@
 //! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] and [`timing`] (the values in
 //! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] (what can be done),
 //! `scene` (what every rule asks), `issue` (from nothing to a proven credential), `publish` and `target` (where it goes),
-//! `removal` (the one gate through which credentials leave), [`fold`] (what a step has brought); [`report`] and `told` (what
-//! people see).
+//! `removal` (the one gate through which credentials leave), [`fold`] (what a step has brought); [`report`] with `standing` and
+//! `told` (what people see).
 
 pub mod admit;
 pub mod fold;
@@ -17,6 +17,7 @@ pub mod readable;
 mod removal;
 pub mod report;
 pub mod scene;
+mod standing;
 pub mod step;
 pub mod supported;
 mod target;

@@ -4,11 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{
-    Wait, publish, removal,
-    report::{Announcement, Standing},
-    scene::Scene,
-};
+use super::{Wait, publish, removal, scene::Scene, standing::Standing};
 use crate::{
     api::{
         EntraAppCredentialStatus, Reason,
@@ -116,17 +112,13 @@ fn unknown(scene: &Scene<'_>) -> Vec<CredentialStatus> {
     told.collect()
 }
 
-/// A credential that no record knows is announced once.
-pub(super) fn newly_unknown(
-    before: &EntraAppCredentialStatus,
-    status: &EntraAppCredentialStatus,
-) -> Option<Announcement> {
+/// What there is to say about a credential that no record knows, and of which nothing was said before.
+pub(super) fn newly_unknown(before: &EntraAppCredentialStatus, status: &EntraAppCredentialStatus) -> Option<String> {
     let known = |one: &&CredentialStatus| !before.retiring.iter().any(|old| old.key_id == one.key_id);
     let new = status.retiring.iter().find(known)?;
     let key_id = new.key_id.map(|key_id| key_id.to_string()).unwrap_or_default();
     let advice = new.waiting_for.first().map(|line| line.0.as_str()).unwrap_or_default();
-    let note = format!("Credential {key_id} has our mark, and nothing is removed while that is so: {advice}.");
-    Some(Announcement { reason: Reason::UnknownCredential, note, warning: true })
+    Some(format!("Credential {key_id} has our mark, and nothing is removed while that is so: {advice}."))
 }
 
 fn foreign(scene: &Scene<'_>) -> Option<ForeignStatus> {

@@ -16,8 +16,8 @@ use crate::{
     },
     entra::sign_in,
     facts::{
-        Effect, Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, TargetId, TargetState,
-        TenantSeen, Trouble,
+        Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, TargetId, TargetState, TenantSeen,
+        Trouble,
     },
     plan::{Outcome, Step},
     vault::Projection,
@@ -318,32 +318,21 @@ impl Act<'_> {
     }
 }
 
-/// Trouble of our own making, before anything was sent.
-fn unsent(reason: Reason, message: String, remedy: &str) -> Trouble {
-    Trouble {
-        reason,
-        service: Service::Kubernetes,
-        effect: Effect::NotSent,
-        message,
-        remedy: remedy.to_owned(),
-        code: None,
-        trace_id: None,
-        correlation_id: None,
-        at: None,
-        retry_after: None,
-    }
-}
-
 fn no_tenant(spec: &EntraAppCredentialSpec) -> Trouble {
     let message = format!("could not work on application {}: its EntraTenant is not there", spec.client_id);
-    unsent(Reason::TenantNotFound, message, "Create the EntraTenant again.")
+    Trouble::unsent(Service::Kubernetes, Reason::TenantNotFound, message, "Create the EntraTenant again.")
 }
 
 fn unpublishable(why: &dyn std::fmt::Display) -> Trouble {
-    unsent(Reason::InvalidTemplate, format!("could not make what is to be published: {why}"), "Correct the template.")
+    Trouble::unsent(
+        Service::Kubernetes,
+        Reason::InvalidTemplate,
+        format!("could not make what is to be published: {why}"),
+        "Correct the template.",
+    )
 }
 
 fn nothing_carried(target: &TargetId) -> Trouble {
     let message = format!("could not read the value that {target} carries: it has no key AZURE_CLIENT_SECRET any more");
-    unsent(Reason::Refused, message, "Keywright looks at the target again by itself.")
+    Trouble::unsent(Service::Kubernetes, Reason::Refused, message, "Keywright looks at the target again by itself.")
 }

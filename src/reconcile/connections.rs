@@ -12,7 +12,7 @@ use crate::{
     api::{EntraTenantSpec, Reason, tenant::OperatorIdentity},
     cluster::{Client, identity},
     entra::{Cloud, Directory, Identity, credential},
-    facts::{Effect, Service, Trouble},
+    facts::{Service, Trouble},
     vault::Vaults,
     wire,
 };
@@ -103,16 +103,6 @@ fn key(tenant: &EntraTenantSpec) -> String {
 }
 
 fn misplaced(why: &str) -> Trouble {
-    Trouble {
-        reason: Reason::OperatorCannotSignIn,
-        service: Service::Token,
-        effect: Effect::NotSent,
-        message: format!("could not find the tenant's cloud: {why}"),
-        remedy: "Correct spec.endpoints of the EntraTenant.".to_owned(),
-        code: None,
-        trace_id: None,
-        correlation_id: None,
-        at: None,
-        retry_after: None,
-    }
+    let message = format!("could not find the tenant's cloud: {why}");
+    Trouble::unsent(Service::Token, Reason::OperatorCannotSignIn, message, "Correct spec.endpoints of the EntraTenant.")
 }

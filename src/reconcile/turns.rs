@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     api::{ClientId, Reason},
-    facts::{Effect, Service, Trouble},
+    facts::{Service, Trouble},
 };
 
 /// Whose turn it is.
@@ -37,23 +37,14 @@ impl Drop for Turn {
 }
 
 fn busy(application: ClientId) -> Trouble {
-    Trouble {
-        reason: Reason::ConcurrentWrite,
-        service: Service::Graph,
-        effect: Effect::NotSent,
-        message: format!("did not write to application {application}, since another resource is writing to it"),
-        remedy: "Keywright tries again by itself in a moment.".to_owned(),
-        code: None,
-        trace_id: None,
-        correlation_id: None,
-        at: None,
-        retry_after: None,
-    }
+    let message = format!("did not write to application {application}, since another resource is writing to it");
+    Trouble::unsent(Service::Graph, Reason::ConcurrentWrite, message, "Keywright tries again by itself in a moment.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Effect;
 
     #[test]
     fn an_application_has_one_writer_at_a_time() {
