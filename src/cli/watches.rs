@@ -1,6 +1,9 @@
 //! Which watches feed which copies, and who is woken by what.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -50,10 +53,11 @@ impl Watches {
     pub(super) fn start(client: &Client, scope: &Scope, instance: &str, ambient_client_id: Option<ClientId>) -> Self {
         let mut running = JoinSet::new();
         let (gone, changed) = Queue::new();
+        let (tenant_queue, tenants_to_look_at) = Queue::new();
         let mut woken = Vec::new();
         let mut resources = Vec::new();
         for api in each(client, scope) {
-            let (resource, queue) = watch_resources(api, &gone, &mut running);
+            let (resource, queue) = watch_resources(api, &gone, &tenant_queue, &mut running);
             woken.push(Resources { store: resource.copy.store.clone(), queue });
             resources.push(resource);
         }
@@ -65,12 +69,14 @@ impl Watches {
             farewells.push((secret.copy.store.clone(), queue));
             secrets.push(secret);
         }
-        let tenants = watch_tenants(client, &woken, &mut running);
+        let tenants = watch_tenants(client, &woken, tenant_queue, &mut running);
+        let tenants = Watched { copy: tenants, to_look_at: tenants_to_look_at };
         let world = World {
             tenants: tenants.copy.clone(),
             namespaces: watch_namespaces(client, scope, &woken, &mut running),
             resources: woken.iter().map(|resources| resources.store.clone()).collect(),
             secrets: secrets.iter().map(|watched| watched.copy.clone()).collect(),
+            is_limited: *scope != Scope::All,
             ambient_client_id,
             process: instance.to_owned(),
             cluster_id: Arc::default(),
@@ -104,16 +110,29 @@ fn version<K: kube::Resource>(object: &K) -> Option<String> {
     object.resource_version()
 }
 
+/// The same of a resource, and the tenant that it names.
+fn naming(resource: &Declared<EntraAppCredential>) -> (Option<String>, Option<String>) {
+    let tenant = resource.spec.as_ref().ok().map(|spec| spec.tenant_ref.name.to_string());
+    (version(resource), tenant)
+}
+
 fn watch_resources(
     api: Api<Declared<EntraAppCredential>>,
     gone: &Queue<Declared<EntraAppCredential>>,
+    tenants: &Queue<Declared<EntraTenant>>,
     running: &mut JoinSet<()>,
 ) -> (Watched<Declared<EntraAppCredential>>, Queue<Declared<EntraAppCredential>>) {
     let (queue, to_look_at) = Queue::new();
-    let (changed, gone) = (queue.clone(), gone.clone());
-    let (copy, task) = follow(api, watcher::Config::default(), version, move |one, _| {
+    let (changed, gone, tenants) = (queue.clone(), gone.clone(), tenants.clone());
+    let named = Mutex::new(BTreeSet::new());
+    let (copy, task) = follow(api, watcher::Config::default(), naming, move |one, (_, tenant)| {
         gone.push(one.clone());
         changed.push(one);
+        // The first resource that names a tenant makes it one of ours.
+        let new = tenant.filter(|name| named.lock().is_ok_and(|mut named| named.insert(name.clone())));
+        if let Some(name) = new {
+            tenants.push(ObjectRef::new(&name));
+        }
     });
     running.spawn(task);
     (Watched { copy, to_look_at }, queue)
@@ -146,16 +165,16 @@ fn watch_secrets(
 fn watch_tenants(
     client: &Client,
     woken: &Arc<Vec<Resources>>,
+    queue: Queue<Declared<EntraTenant>>,
     running: &mut JoinSet<()>,
-) -> Watched<Declared<EntraTenant>> {
-    let (queue, to_look_at) = Queue::new();
+) -> Followed<Declared<EntraTenant>> {
     let woken = Arc::clone(woken);
     let (copy, task) = follow(Api::all(client.clone()), watcher::Config::default(), version, move |tenant, _| {
         woken.iter().for_each(|resources| resources.tenant_changed(&tenant));
         queue.push(tenant);
     });
     running.spawn(task);
-    Watched { copy, to_look_at }
+    copy
 }
 
 fn watch_namespaces(

@@ -40,6 +40,8 @@ pub struct World {
     pub resources: Vec<Store<Declared<EntraAppCredential>>>,
     /// Records and published Secrets, likewise.
     pub secrets: Vec<Followed<Labelled>>,
+    /// Whether the operator is limited to some namespaces. Tenants that nothing there names are then somebody else's.
+    pub is_limited: bool,
     /// The application that the operator's surroundings sign in as, if they say so.
     pub ambient_client_id: Option<ClientId>,
     /// Who this process is among those that try to mint.

@@ -14,8 +14,15 @@ use crate::{
 
 /// Observe, report, and come again when it is time for the next round.
 pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> Result<Action, Error> {
+    let declared = Declarations::of(&tenant.name_any(), &context);
+    if context.world.is_limited && declared.applications.is_empty() {
+        return Ok(Action::await_change()); // the operator whose resources name it reports on it
+    }
     let reached = match &tenant.spec {
-        Ok(spec) => Some(Looked { at: context.hands.now(), found: round(&tenant.name_any(), spec, &context).await }),
+        Ok(spec) => {
+            let found = round(&tenant.name_any(), spec, declared, &context).await;
+            Some(Looked { at: context.hands.now(), found })
+        }
         Err(_) => None,
     };
     let again = again(reached.as_ref(), &context);
@@ -34,9 +41,8 @@ fn again(reached: Option<&Looked<Result<(), Trouble>>>, context: &Context) -> Du
 }
 
 /// What has changed at Entra and in its vaults since the last round; the resources that it concerns are looked at.
-async fn round(name: &str, spec: &EntraTenantSpec, context: &Context) -> Result<(), Trouble> {
+async fn round(name: &str, spec: &EntraTenantSpec, declared: Declarations, context: &Context) -> Result<(), Trouble> {
     let connection = context.hands.connections.to(spec).await?;
-    let declared = Declarations::of(name, context);
     let (changes, ()) = futures::join!(
         applications(spec.tenant_id, &declared.applications, &connection, context),
         vaults(&declared.vaults, &connection, context),

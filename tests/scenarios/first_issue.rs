@@ -9,7 +9,6 @@ pub async fn a_declared_secret_is_minted_proven_and_published(town: Town) -> Res
     let firm = town.firm("first-issue").await?;
     let operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
-    firm.tenant_told("Reached").await?;
     firm.deploy("web", 2, "payments-api").await?;
     firm.pods_wait(2).await?;
     let vault = json!({"vaultUrl": firm.vault, "name": "payments-api"});
@@ -17,6 +16,7 @@ pub async fn a_declared_secret_is_minted_proven_and_published(town: Town) -> Res
 
     let ready = firm.told("payments-api", "Published").await?;
     same("Ready", ready.status.as_str(), "True")?;
+    firm.tenant_told("Reached").await?;
     firm.pods_sign_in(2).await?;
     firm.pods_sign_in_again(20).await?;
     let object = firm.read("payments-api").await?;

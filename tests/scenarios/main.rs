@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "json!({…}) reads better at a call than &json!({…})")]
 
 mod apply;
+mod drift;
 mod examples;
 mod faults;
 mod firms;
@@ -70,6 +71,10 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             every_fault_of_the_api_server_ends_the_same
             a_crash_around_every_write_ends_the_same
             a_resource_that_cannot_be_written_holds_up_nobody_else;
+        drift:
+            a_resource_at_rest_costs_no_call_and_no_write
+            a_vault_entry_that_somebody_overwrites_is_told_or_repaired
+            a_credential_that_somebody_removed_is_told;
         first_issue:
             a_declared_secret_is_minted_proven_and_published;
         firms:
