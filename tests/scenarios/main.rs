@@ -13,12 +13,13 @@ mod first_issue;
 mod lifecycle;
 mod manifests;
 mod newer;
+mod rbac;
 mod rooms;
 mod rules;
 mod telling;
 mod town;
 
-use std::{future::Future, process::ExitCode, sync::Arc};
+use std::{future::Future, io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -43,6 +44,12 @@ fn main() -> anyhow::Result<ExitCode> {
     let conclusion = libtest_mimic::run(&args, scenarios(&shared));
     if let Some(town) = shared.town.get() {
         shared.runtime.block_on(town.end()).context("the control plane did not end well")?;
+    }
+    // Which rights are used can only be told from all scenarios, to their ends.
+    if conclusion.num_filtered_out == 0 && conclusion.num_passed > 0 && !conclusion.has_failed() {
+        let wrong = rbac::imbalance();
+        writeln!(std::io::stderr(), "{}", wrong.join("\n"))?;
+        return Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     Ok(conclusion.exit_code())
 }
@@ -87,6 +94,13 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             it_waits_for_its_kinds_and_names_them
             it_outlives_a_restart_of_the_api_server
             a_wrong_flag_or_address_is_named;
+        rbac:
+            what_the_chart_has_is_accepted_and_its_pod_restricted_no_further
+            values_that_make_no_sense_are_refused
+            definitions_come_with_the_chart_and_outlive_it
+            all_namespaces_give_the_rights_of_each_and_no_others
+            an_operator_for_all_namespaces_needs_no_more_than_it_is_given
+            an_operator_reads_its_own_secret_where_it_runs;
         newer: what_a_newer_definition_allows_is_told_and_never_lost;
         rooms: product_and_sandbox_share_no_code;
     )

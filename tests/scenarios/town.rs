@@ -14,18 +14,14 @@ use std::{
 pub use self::firm::{Firm, Side};
 
 use k8s_openapi::{
-    api::{
-        core::v1::{Namespace, ServiceAccount},
-        events::v1::Event,
-        rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
-    },
+    api::{core::v1::Namespace, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use keywright::api::{EntraAppCredential, EntraTenant};
-use keywright_sandbox::{OPERATOR_ROLES, Operator, Options, Plane, Proxy, Via};
+use keywright_sandbox::{Chart, Operator, Options, Plane, Proxy, Release, Via};
 use kube::{
     Api, Client, Resource,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams},
     core::DynamicObject,
     runtime::wait::await_condition,
 };
@@ -33,7 +29,10 @@ use libtest_mimic::Failed;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::manifests::{self, merged};
+use crate::{
+    manifests::{self, merged},
+    rbac,
+};
 
 /// The product.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_keywright");
@@ -45,6 +44,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct Town {
     plane: Arc<Plane>,
+    chart: Chart,
 }
 
 impl Town {
@@ -57,13 +57,9 @@ impl Town {
 
     /// A plane that knows nothing of us.
     pub async fn without_our_kinds() -> Result<Self, Failed> {
+        let chart = Chart::find().await.map_err(chain)?;
         let plane = Plane::start(Options::default()).await.map_err(chain)?;
-        let town = Self { plane: Arc::new(plane) };
-        let roles: Vec<ClusterRole> = serde_saphyr::from_multiple(OPERATOR_ROLES)?;
-        for role in roles {
-            Api::all(town.admin()).create(&PostParams::default(), &role).await?;
-        }
-        Ok(town)
+        Ok(Self { plane: Arc::new(plane), chart })
     }
 
     /// Install both definitions and wait until they are served.
@@ -102,31 +98,29 @@ impl Town {
         self.plane.stop().await
     }
 
-    /// A place with a namespace of this name, and no operator yet.
+    /// The chart, for those who install it otherwise than a place does.
+    pub fn chart(&self) -> &Chart {
+        &self.chart
+    }
+
+    /// A place with a namespace of this name, in which the chart is installed for itself alone, and no operator yet.
     pub async fn place(&self, name: &str) -> Result<Place, Failed> {
+        self.place_with(name, &json!({"watchNamespaces": [name]})).await
+    }
+
+    /// A place with a namespace of this name, in which the chart is installed with these values, and no operator yet.
+    pub async fn place_with(&self, name: &str, values: &Value) -> Result<Place, Failed> {
         let admin = self.admin();
         let namespace = manifests::namespace(&admin, name).await?;
-        let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "keywright"}}))?;
-        Api::namespaced(admin.clone(), &namespace).create(&PostParams::default(), &account).await?;
-        let bind = |kind: &str, role: &str| {
-            json!({
-                "metadata": {"name": format!("keywright-{name}")},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
-                "subjects": [{"kind": "ServiceAccount", "name": "keywright", "namespace": name}],
-            })
-        };
-        let everywhere: ClusterRoleBinding = serde_json::from_value(bind("ClusterRole", "keywright-cluster"))?;
-        Api::all(admin.clone()).create(&PostParams::default(), &everywhere).await?;
-        let here: RoleBinding = serde_json::from_value(bind("ClusterRole", "keywright-namespace"))?;
-        for namespace in [name, "default"] {
-            // In `default` for the Events about tenants.
-            Api::namespaced(admin.clone(), namespace).create(&PostParams::default(), &here).await?;
-        }
+        let release = self.chart.render(name, name, values).await.map_err(chain)?;
+        release.permit(&admin).await.map_err(chain)?;
         let proxy = Proxy::start(&self.plane).await.map_err(chain)?;
         let tenant = json!({"tenantId": manifests::CLIENT});
         Ok(Place {
             town: self.clone(),
+            home: namespace.clone(),
             name: namespace,
+            release,
             proxy,
             client_id: manifests::CLIENT.to_owned(),
             // There is no Azure here, so nothing is to be done: this is what is granted and not built yet.
@@ -151,6 +145,10 @@ pub struct Place {
     town: Town,
     /// The name of the namespace and of the tenant.
     pub name: String,
+    /// The namespace in which the chart is installed.
+    pub home: String,
+    /// What is installed of it: whose account operators are, and what they may.
+    pub release: Release,
     /// What stands between the operator and the API server.
     pub proxy: Proxy,
     /// The application that resources are about.
@@ -159,9 +157,9 @@ pub struct Place {
     pub asking: Value,
     /// What the spec of its tenant says.
     tenant: Value,
-    /// The arguments of its operators, beside those that all have.
+    /// The arguments of its operators, beside those of the chart.
     pub args: Vec<String>,
-    /// The environment of its operators, beside what all find.
+    /// The environment of its operators, beside that of the chart.
     pub env: Vec<(String, String)>,
     /// The log files of its operators.
     logs: Mutex<Vec<PathBuf>>,
@@ -175,12 +173,15 @@ impl Place {
         Ok(operator)
     }
 
-    /// An operator for this namespace, just started.
+    /// An operator for this namespace, just started, as the chart starts it.
     pub async fn starting_operator(&self) -> Result<Operator, Failed> {
-        let kubeconfig = self.town.plane.kubeconfig_for(&self.name, "keywright", Via::Proxy(&self.proxy)).await;
-        let args = ["run", "--namespace", &self.name, "--admin-address", "127.0.0.1:0", "--instance", &self.name];
-        let args = args.into_iter().chain(self.args.iter().map(String::as_str));
-        let env = self.env.iter().map(|(name, value)| (name, value));
+        rbac::keep_books(self)?;
+        let account = self.release.account().map_err(chain)?;
+        let kubeconfig = self.town.plane.kubeconfig_for(&self.home, &account, Via::Proxy(&self.proxy)).await;
+        let (args, env) = self.release.command().map_err(chain)?;
+        let own = ["--admin-address", "127.0.0.1:0", "--instance", &self.name];
+        let args = args.iter().map(String::as_str).chain(own).chain(self.args.iter().map(String::as_str));
+        let env = env.iter().chain(&self.env).map(|(name, value)| (name, value));
         let operator = Operator::start(Path::new(BINARY), &kubeconfig.map_err(chain)?, args, env).map_err(chain)?;
         self.logs.lock().map_err(|_| "a scenario of this place has failed")?.push(operator.log().to_path_buf());
         Ok(operator)

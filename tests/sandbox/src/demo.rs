@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use keywright_sandbox::{OPERATOR_ROLES, Operator, Options, Plane, Via};
+use keywright_sandbox::{Chart, Operator, Options, Plane, Via};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::screen::Screen;
@@ -68,12 +69,13 @@ async fn tell(started: &mut Option<Plane>, binary: PathBuf, once: bool) -> anyho
 
     let story = Story::begin(plane.admin()).await?;
     screen.done("definitions", "entraappcredentials (eac), entratenants (etenant)")?;
-    story.appoint_operator(OPERATOR_ROLES).await?;
-    let kubeconfig = plane.kubeconfig_for("keywright", "keywright", Via::Direct).await?;
+    let release = Chart::find().await?.render("keywright", "keywright", &json!({})).await?;
+    release.permit(&plane.admin()).await?;
+    let kubeconfig = plane.kubeconfig_for("keywright", &release.account()?, Via::Direct).await?;
     let none: [(&str, &str); 0] = [];
     let operator = Operator::start(&binary, &kubeconfig, ["run", "--admin-address", "127.0.0.1:0"], none)?;
     operator.wait_for_line(|line| line.contains(r#""message":"watching""#), PATIENCE).await?;
-    screen.done("operator", "watching all namespaces, with no more rights than it needs")?;
+    screen.done("operator", "watching all namespaces, with the rights of its chart and no others")?;
 
     story.tell(&screen).await?;
     screen.ending(&look_around(plane, &operator)?, once)?;

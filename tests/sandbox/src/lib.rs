@@ -5,12 +5,13 @@
 //!
 //! - `places`, `progress`: where things are on disk; the one line about something slow.
 //! - `hold`, `ports`, `pki`, `kubeconfig`: programs that never outlive us; free ports; keys and certificates; access.
-//! - `programs`: the control plane's programs, built once.
+//! - `go`, `programs`: programs that Go builds once; which of them are the control plane's.
 //! - `run`: the directory of one run.
 //! - `components`, `running`, `snapshot`, `plane`: a control plane.
 //! - `journal`, `faults`: what was asked of a service, and weather on purpose. They know no service.
 //! - `listen`, `answers`, `weather`: doors, answers whole or cut short, and how a rule is carried out, for any service.
 //! - `verbs`, `proxy`: journal and weather for the API server.
+//! - `rights`, `chart`: what roles give and requests need; the product's chart, as its users install it.
 //! - `operator`: the product, as a process.
 //! - `witness`, `node`: what pods have seen; nodes whose pods really sign in.
 //! - `azure`: Graph and the token endpoint, with replicas that lag, and Key Vault. It knows no Kubernetes.
@@ -18,12 +19,14 @@
 //! - `points`: where a run can be hit, of what was asked in another.
 //!
 //! A scenario begins with [`Plane::start`], puts a [`Proxy`] in front of it, and runs an [`Operator`] under a
-//! ServiceAccount of its own with [`Plane::kubeconfig_for`].
+//! ServiceAccount that a [`Release`] of the chart brings, with [`Plane::kubeconfig_for`].
 
 mod answers;
 pub mod azure;
+pub mod chart;
 mod components;
 pub mod faults;
+mod go;
 mod hold;
 pub mod journal;
 mod kubeconfig;
@@ -39,6 +42,7 @@ mod ports;
 mod programs;
 mod progress;
 mod proxy;
+pub mod rights;
 mod run;
 mod running;
 mod snapshot;
@@ -47,6 +51,7 @@ mod weather;
 pub mod witness;
 
 pub use azure::Azure;
+pub use chart::{Chart, Release};
 pub use faults::{Faults, Rule};
 pub use hold::{Fuse, KillSwitch};
 pub use journal::Journal;
@@ -56,9 +61,6 @@ pub use operator::Operator;
 pub use plane::{Options, Plane, Via};
 pub use programs::Programs;
 pub use proxy::{KUBERNETES, Proxy};
+pub use rights::Right;
 pub use run::newest_alive;
 pub use witness::Witnesses;
-
-/// The roles that the operator needs, as a YAML stream: `keywright-cluster` for what it reads of the whole cluster,
-/// `keywright-namespace` for what it does in the namespaces that it works on.
-pub const OPERATOR_ROLES: &str = include_str!("../operator-roles.yaml");

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use keywright_sandbox::{Options, Plane, Programs, newest_alive};
+use keywright_sandbox::{Chart, Options, Plane, Programs, newest_alive};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Kubernetes control plane of your own, to try Keywright on
@@ -29,8 +29,14 @@ enum Command {
     Demo(demo::Demo),
     /// Start Azure alone, print where it is and what is in it as JSON, and keep it until Ctrl-C
     Azure(azure_command::AzureCommand),
-    /// Build the control plane's programs, if they have not been built before
+    /// Build the control plane's programs and Helm, if they have not been built before
     Build,
+    /// Run the Helm that renders the chart here: `helm lint charts/keywright`, …
+    Helm {
+        /// What Helm is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<String>,
+    },
     /// Run kubectl against the sandbox that is up
     Kubectl {
         /// The run's directory; by default the newest that is up
@@ -75,7 +81,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(up) => up.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Azure(azure) => azure.run().await,
-        Command::Build => Programs::find().await.map(drop),
+        Command::Build => {
+            Programs::find().await?;
+            Chart::find().await.map(drop)
+        }
+        Command::Helm { args } => helm(args).await,
         Command::Kubectl { dir, args } => kubectl(dir, args).await,
         Command::Get { args } => kubectl(None, [vec!["get".to_owned()], args].concat()).await,
     }
@@ -127,6 +137,13 @@ async fn kubectl(dir: Option<PathBuf>, args: Vec<String>) -> anyhow::Result<()> 
     let kubectl = Programs::find().await?.kubectl()?;
     let failed = std::process::Command::new(&kubectl).args(args).env("KUBECONFIG", dir.join("kubeconfig")).exec();
     Err(failed).with_context(|| format!("could not run {}", kubectl.display()))
+}
+
+/// Becomes Helm, likewise.
+async fn helm(args: Vec<String>) -> anyhow::Result<()> {
+    let helm = Chart::find().await?.helm();
+    let failed = std::process::Command::new(&helm).args(args).exec();
+    Err(failed).with_context(|| format!("could not run {}", helm.display()))
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -1,10 +1,22 @@
-//! The words of the Kubernetes API for a request: which verb it is, as RBAC and audit logs say it. Derived from
+//! The words of the Kubernetes API for a request: which verb it is, on what, as RBAC and audit logs say it. Derived from
 //! method, path and query alone, by the rules of the API server's own request parser.
+
+/// What a path below `/api` and `/apis` is about.
+pub(crate) struct Subject<'a> {
+    /// The API group; empty is the core.
+    pub(crate) group: &'a str,
+    /// The namespace, for what is in one.
+    pub(crate) namespace: Option<&'a str>,
+    /// The resource, its name if it has one, and its subresource if it has one.
+    pub(crate) resource: &'a str,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) subresource: Option<&'a str>,
+}
 
 /// The Kubernetes verb of a request; outside `/api` and `/apis` it is the method in lower case, as in RBAC.
 pub(crate) fn verb(method: &str, path: &str, query: &str) -> String {
-    let Some(parts) = resource(path) else { return method.to_ascii_lowercase() };
-    let is_named = parts.len() > 1;
+    let Some(subject) = subject(path) else { return method.to_ascii_lowercase() };
+    let is_named = subject.name.is_some();
     let verb = match method {
         "POST" => "create",
         "PUT" => "update",
@@ -19,18 +31,22 @@ pub(crate) fn verb(method: &str, path: &str, query: &str) -> String {
     verb.to_owned()
 }
 
-/// Resource, name, subresource of a path: `/api/v1/namespaces/a/pods/b/status` gives `[pods, b, status]`.
-fn resource(path: &str) -> Option<Vec<&str>> {
+/// What a path is about: `/api/v1/namespaces/a/pods/b/status` is about the status of pod b in namespace a.
+pub(crate) fn subject(path: &str) -> Option<Subject<'_>> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let (["api", _, parts @ ..] | ["apis", _, _, parts @ ..]) = parts.as_slice() else { return None };
-    let parts = match parts {
-        [] => return None,
-        // A namespace is itself a resource, and has these subresources.
-        ["namespaces", _, "status" | "finalize"] | ["namespaces", _] => parts,
-        ["namespaces", _, rest @ ..] => rest,
-        other => other,
+    let (group, parts) = match parts.as_slice() {
+        ["api", _, parts @ ..] => ("", parts),
+        ["apis", group, _, parts @ ..] => (*group, parts),
+        _ => return None,
     };
-    Some(parts.to_vec())
+    let (namespace, parts) = match parts {
+        // A namespace is itself a resource, and has these subresources.
+        ["namespaces", _, "status" | "finalize"] | ["namespaces", _] => (None, parts),
+        ["namespaces", namespace, rest @ ..] => (Some(*namespace), rest),
+        other => (None, other),
+    };
+    let [resource, rest @ ..] = parts else { return None };
+    Some(Subject { group, namespace, resource, name: rest.first().copied(), subresource: rest.get(1).copied() })
 }
 
 fn watches(query: &str) -> bool {

@@ -11,7 +11,10 @@ use keywright_sandbox::{
     faults::{Added, Point},
     points,
 };
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{DeleteParams, ObjectMeta, PostParams},
+};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -124,6 +127,19 @@ impl Firm {
     /// A grant for everything here.
     pub fn grant(&self) -> Value {
         super::merged(self.place.grant(), &json!({"keyVaults": [{"url": self.vault}]}))
+    }
+
+    /// Move the Secret that the operator signs in with to another namespace.
+    pub async fn move_identity(&self, namespace: &str) -> Result<(), Failed> {
+        let here: Api<Secret> = Api::namespaced(self.place.town.admin(), &self.place.name);
+        let moved = Secret {
+            data: here.get(IDENTITY).await?.data,
+            metadata: ObjectMeta { name: Some(IDENTITY.to_owned()), ..ObjectMeta::default() },
+            ..Secret::default()
+        };
+        here.delete(IDENTITY, &DeleteParams::default()).await?;
+        Api::namespaced(self.place.town.admin(), namespace).create(&PostParams::default(), &moved).await?;
+        Ok(())
     }
 
     /// The points on both sides that its operators have touched so far.

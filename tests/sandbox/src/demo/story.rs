@@ -107,24 +107,6 @@ impl Story {
         Ok(story)
     }
 
-    /// Makes the operator's ServiceAccount and gives it its roles, in all namespaces.
-    pub(super) async fn appoint_operator(&self, roles: &str) -> anyhow::Result<()> {
-        let rbac = "rbac.authorization.k8s.io";
-        let account = json!({"metadata": {"name": "keywright", "namespace": "keywright"}});
-        self.apply(object("v1", "ServiceAccount", account)?, "platform-team").await?;
-        for role in all(roles)? {
-            let name = role.metadata.name.clone().unwrap_or_default();
-            self.apply(role, "platform-team").await?;
-            let binding = json!({
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
-                "subjects": [{"kind": "ServiceAccount", "name": "keywright", "namespace": "keywright"}],
-            });
-            self.apply(object(&format!("{rbac}/v1"), "ClusterRoleBinding", binding)?, "platform-team").await?;
-        }
-        Ok(())
-    }
-
     /// Tells every chapter; ends with an error at the first that does not go as it should.
     pub(super) async fn tell(&self, screen: &Screen) -> anyhow::Result<()> {
         for chapter in &CHAPTERS {
