@@ -188,6 +188,8 @@ pub async fn an_operator_reads_its_own_secret_where_it_runs(town: Town) -> Resul
 
     let _operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
+    // An operator that is limited to namespaces looks at the tenants that are named there.
+    firm.resource("payments-api", &json!({})).await?;
     firm.tenant_told("Reached").await?;
     let secrets = format!("/api/v1/namespaces/{}/secrets/", firm.home);
     let read = firm.proxy.journal().count(|entry| entry.verb == "get" && entry.path.starts_with(&secrets));
