@@ -57,19 +57,43 @@ pub fn conditions(before: &[Condition], said: Vec<Says>, generation: Option<i64>
     said.into_iter()
         .map(|says| {
             let status = says.status.as_str();
-            let since = find(before, says.type_)
-                .filter(|old| old.status == status)
-                .map_or(Time(now), |old| old.last_transition_time.clone());
+            let old = find(before, says.type_);
+            let message = shortened(says.message, LONGEST_MESSAGE);
+            let message = match old.filter(|_| says.reason.is_trouble()) {
+                Some(old) => settled(&old.message, message),
+                None => message,
+            };
+            let since =
+                old.filter(|old| old.status == status).map_or(Time(now), |old| old.last_transition_time.clone());
             Condition {
                 type_: says.type_.to_owned(),
                 status: status.to_owned(),
                 reason: says.reason.as_str().to_owned(),
-                message: shortened(says.message, LONGEST_MESSAGE),
+                message,
                 observed_generation: generation,
                 last_transition_time: since,
             }
         })
         .collect()
+}
+
+/// The old message, if the new one says the same but for the IDs and times of a service's answer: each answer has its own,
+/// and a status that repeated them would be written at every try.
+#[must_use]
+pub fn settled(old: &str, new: String) -> String {
+    if but_for_ids(old).eq(but_for_ids(&new)) { old.to_owned() } else { new }
+}
+
+/// The words of a message that are no ID and no time.
+fn but_for_ids(message: &str) -> impl Iterator<Item = &str> {
+    let words = message.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.')));
+    words.map(|word| word.trim_matches(['.', ':', '-'])).filter(|word| {
+        let id = word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let time =
+            word.len() >= 8 && word.as_bytes()[0].is_ascii_digit() && (word.contains(':') || word.ends_with('Z'));
+        let date = word.len() == 10 && word.bytes().filter(|byte| *byte == b'-').count() == 2;
+        !(id || time || date)
+    })
 }
 
 /// The condition of a type.
@@ -112,6 +136,16 @@ mod tests {
         let first = conditions(&[], ready(Status::False, "one"), Some(1), MORNING);
         let second = conditions(&first, ready(Status::Unknown, "one"), Some(1), NOON);
         assert_eq!(second[0].last_transition_time, Time(NOON));
+    }
+
+    #[test]
+    fn a_message_that_differs_only_in_ids_and_times_stays_as_it_was() {
+        let says = |id: &str, time: &str| format!("Graph refused (403 Denied, request {id}, {time}). Add an owner.");
+        let old = says("5b1e2c3d-0000-4000-8000-000000000001", "2026-11-21T08:01:07Z");
+        let again = says("9f8e7d6c-0000-4000-8000-000000000002", "2026-11-21 08:02:09Z");
+        assert_eq!(settled(&old, again.clone()), old);
+        let other = again.replace("403", "404");
+        assert_eq!(settled(&old, other.clone()), other);
     }
 
     #[test]

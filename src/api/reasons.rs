@@ -182,6 +182,18 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether it says that something went wrong, for whatever reason.
+    #[must_use]
+    pub const fn is_trouble(self) -> bool {
+        self.needs_a_person()
+            || matches!(
+                self,
+                Self::ConcurrentWrite | Self::Throttled | Self::Unreachable | Self::CredentialUnknown | Self::NotProven
+            )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())

@@ -110,13 +110,17 @@ const LAST_RULES: [Rule; 7] = [
     removal::let_finalizers_go,
 ];
 
+/// What is done even where nothing else may be: a value that is only in memory is kept, and a namespace does not wait for
+/// us for ever.
+const FROZEN_RULES: [Rule; 2] = [issue::keep_what_is_held, removal::let_finalizers_go];
+
 /// Decide about a resource. The first check that speaks is the reason people read.
 #[must_use]
 pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
-    let refused = |refusal, effective| Decision { refusal: Some(refusal), effective, next: Next::Wait(vec![]) };
+    let refused = |refusal, effective, next| Decision { refusal: Some(refusal), effective, next };
     let request = match readable::request(seen) {
         Ok(request) => request,
-        Err(refusal) => return refused(refusal, None),
+        Err(refusal) => return refused(refusal, None, removal::without_a_tenant(seen, timing, moment.now)),
     };
     let policy = policy::resolve(&request);
     let refusal = || {
@@ -128,11 +132,13 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
     };
     let refusal = if seen.gone { None } else { refusal() };
     let effective = policy.effective(&request);
-    if let Some(refusal) = refusal {
-        return refused(refusal, Some(effective));
-    }
     let scene = Scene { seen, request: &request, policy: &effective, timing, now: moment.now, chance: &moment.chance };
-    let next = unless_suspended(&scene, first_step(&scene));
+    let rules: &[Rule] = if seen.gone { &LAST_RULES } else { &RULES };
+    if let Some(refusal) = refusal {
+        let next = first_step(&scene, &FROZEN_RULES);
+        return refused(refusal, Some(effective), next);
+    }
+    let next = unless_suspended(&scene, first_step(&scene, rules));
     Decision { refusal: None, effective: Some(effective), next }
 }
 
@@ -147,16 +153,15 @@ pub fn valid_until(seen: &Observation, step: &Step, timing: &Timing) -> Option<T
             let own = seen.mine.attempts.iter().find(|own| own.nonce == last.nonce)?;
             return Some(scene::after(own.begun_at, timing.mint_within));
         }
-        Step::Publish { target, .. } => listed.min(seen.targets.get(target).map(|looked| looked.at)),
-        Step::Remove { .. } => listed.min(seen.application.as_ref().map(|looked| looked.at)).or(listed),
+        Step::Publish { target, .. } => [listed, seen.targets.get(target).map(|looked| looked.at)],
+        Step::Remove { .. } => [listed, seen.application.as_ref().map(|looked| looked.at)],
         _ => return None,
     };
-    since.map(|since| scene::after(since, timing.fresh))
+    since.into_iter().flatten().min().map(|since| scene::after(since, timing.fresh))
 }
 
-fn first_step(scene: &Scene<'_>) -> Next {
+fn first_step(scene: &Scene<'_>, rules: &[Rule]) -> Next {
     let mut waits = Vec::new();
-    let rules: &[Rule] = if scene.seen.gone { &LAST_RULES } else { &RULES };
     for rule in rules {
         match rule(scene) {
             Ruling::Pass => {}
@@ -167,7 +172,7 @@ fn first_step(scene: &Scene<'_>) -> Next {
     Next::Wait(waits)
 }
 
-/// What is suspended is looked at, and says what it would do. Only a value that exists nowhere else is still kept.
+/// What is suspended is looked at, and says what it would do.
 fn unless_suspended(scene: &Scene<'_>, next: Next) -> Next {
     let by = match (scene.request.spec.suspend, scene.request.tenant.suspend) {
         (true, _) => "spec.suspend".to_owned(),
@@ -175,11 +180,14 @@ fn unless_suspended(scene: &Scene<'_>, next: Next) -> Next {
         _ => return next,
     };
     match next {
-        Next::Do(step) if step.has_effect() && !matches!(step, Step::Keep { .. }) => Next::Wait(vec![Wait {
-            reason: Reason::Suspended,
-            waiting_for: format!("{by} to be false; the next step would be to {step}"),
-            until: None,
-        }]),
+        Next::Do(step) if step.has_effect() => match first_step(scene, &FROZEN_RULES) {
+            Next::Do(still) => Next::Do(still),
+            Next::Wait(mut waits) => {
+                let waiting_for = format!("{by} to be false; the next step would be to {step}");
+                waits.insert(0, Wait { reason: Reason::Suspended, waiting_for, until: None });
+                Next::Wait(waits)
+            }
+        },
         next => next,
     }
 }

@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 
 use super::{
+    Next, Timing, Wait,
     scene::{Ruling, Scene, after, unless_passed},
     step::{Removable, Step},
 };
 use crate::{
     api::{GROUP, KeyId, Reason},
-    facts::{Credential, Fate, Mark, PodSeen, Record, Stage, TargetId, TargetState},
+    facts::{Credential, Fate, Mark, Observation, PodSeen, Record, Stage, TargetId, TargetState},
 };
 
 /// What a credential with our mark is, as far as the records tell.
@@ -258,4 +259,17 @@ pub(super) fn let_finalizers_go(scene: &Scene<'_>) -> Ruling {
     }
     let entry = Box::new(record.entry.clone());
     scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+}
+
+/// A resource that is gone together with its tenant: nobody can sign in for it any more, but its namespace may go.
+pub(super) fn without_a_tenant(seen: &Observation, timing: &Timing, now: Timestamp) -> Next {
+    let finalized = seen.records.list.iter().filter(|record| seen.gone && record.finalized);
+    let Some(record) = finalized.min_by_key(|record| record.created_at) else { return Next::Wait(vec![]) };
+    let bound = after(record.created_at, timing.finalizer);
+    if now < bound {
+        let waiting_for = "a mint in flight".to_owned();
+        return Next::Wait(vec![Wait { reason: Reason::Idle, waiting_for, until: Some(bound) }]);
+    }
+    let entry = Box::new(record.entry.clone());
+    Next::Do(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
 }

@@ -97,6 +97,10 @@ fn dead(scene: &Scene<'_>) -> Option<(Reason, String)> {
             format!("another credential: {} has expired at {end:.0}", kept.key_id),
         ));
     }
+    let unread = scene.seen.mine.failing.get(&Work::Application).map(|failing| &failing.trouble);
+    if let Some(trouble) = unread.filter(|trouble| trouble.reason == Reason::ApplicationNotFound) {
+        return Some((trouble.reason, format!("the application: {}", trouble.message)));
+    }
     let looked = scene.seen.application.as_ref()?;
     // A read of a moment after the mint may not show it yet.
     let late = looked.at >= after(kept.issued_at, scene.timing.late_mint + scene.timing.absence);

@@ -8,6 +8,7 @@ use super::{Wait, publish, removal, scene::Scene, standing::Standing};
 use crate::{
     api::{
         EntraAppCredentialStatus, Reason,
+        conditions::settled,
         status::{CredentialStatus, Failure, ForeignCredential, ForeignStatus, Line, NextStatus, TargetStatus},
     },
     facts::{Effect, Failing, Record, TargetId, TargetState, Trouble, Verdict, Work},
@@ -23,7 +24,8 @@ const MISSES_TOLD: u32 = 5;
 pub(super) fn tell(scene: &Scene<'_>, standing: &Standing, waits: &[Wait], status: &mut EntraAppCredentialStatus) {
     status.current = scene.published().map(credential);
     status.next = next(scene, standing, waits, status.next.take());
-    status.targets = scene.declared().iter().map(|target| one_target(scene, target)).collect();
+    let before = std::mem::take(&mut status.targets);
+    status.targets = scene.declared().iter().map(|target| one_target(scene, target, &before)).collect();
     if scene.seen.application.is_some() {
         status.retiring = unknown(scene);
         status.foreign = foreign(scene);
@@ -73,11 +75,20 @@ fn next(scene: &Scene<'_>, standing: &Standing, waits: &[Wait], before: Option<N
     Some(NextStatus { credential, reason: "FirstIssue".to_owned(), stage, since, waiting_for })
 }
 
+/// A line, as it was if it says the same but for IDs and times.
+fn steady(old: Option<&Line>, text: &str) -> Line {
+    let new = shortened(text);
+    Line(match old {
+        Some(old) => settled(&old.0, new),
+        None => new,
+    })
+}
+
 fn shortened(text: &str) -> String {
     crate::api::conditions::shortened(text.to_owned(), 1024)
 }
 
-fn one_target(scene: &Scene<'_>, target: &TargetId) -> TargetStatus {
+fn one_target(scene: &Scene<'_>, target: &TargetId, before: &[TargetStatus]) -> TargetStatus {
     let record = scene.published();
     let kept = record.and_then(|record| record.entry.kept.as_ref());
     let seen = scene.seen.targets.get(target).map(|looked| &looked.found);
@@ -86,6 +97,7 @@ fn one_target(scene: &Scene<'_>, target: &TargetId) -> TargetStatus {
     let obstacle = seen.filter(|_| !has_it).and_then(|state| super::target::obstacle(scene, target, state));
     let problem =
         failing.map(|failing| failing.trouble.message.clone()).or_else(|| obstacle.map(|wait| wait.waiting_for));
+    let old = before.iter().find(|old| old.target == target.to_string()).and_then(|old| old.problem.as_ref());
     let carried = match seen {
         Some(TargetState::Present(carried)) => carried.sequence,
         _ => None,
@@ -94,7 +106,7 @@ fn one_target(scene: &Scene<'_>, target: &TargetId) -> TargetStatus {
         target: target.to_string(),
         sequence: carried.map(|sequence| sequence.0.into()),
         since: record.filter(|_| has_it).and_then(|record| record.entry.published_at).map(|at| Time(second(at))),
-        problem: problem.map(|problem| Line(shortened(&problem))),
+        problem: problem.map(|problem| steady(old, &problem)),
     }
 }
 

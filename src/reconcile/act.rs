@@ -32,7 +32,7 @@ pub(super) struct Act<'a> {
     pub seen: &'a Observation,
     pub spec: &'a EntraAppCredentialSpec,
     pub namespace: &'a str,
-    pub scope: &'a Scope,
+    pub scope: Option<&'a Scope>,
     pub until: Option<Timestamp>,
 }
 
@@ -58,7 +58,7 @@ impl Act<'_> {
             Step::ReadApplication => outcome(self.read_application().await),
             Step::ReadTarget { target, wanted } => {
                 let record = wanted.and_then(|sequence| self.record(sequence));
-                self.read_target(target, record, values).await
+                self.read_target(target, record).await
             }
             Step::ReadPods => outcome(self.read_pods().await),
             Step::Open { entry } => swapped(records.open(self.namespace, entry).await),
@@ -73,9 +73,7 @@ impl Act<'_> {
             Step::Note { record, entry, finalized } => {
                 swapped(records.write(self.namespace, record, entry, *finalized).await)
             }
-            Step::Publish { record, target, over } => {
-                outcome(self.publish(record, target, over.as_deref(), values).await)
-            }
+            Step::Publish { record, target, over } => outcome(self.publish(record, target, over.as_deref()).await),
             Step::Remove { key_id, .. } => outcome(self.remove(*key_id).await),
             Step::Forget { record } => outcome(self.forget(record).await),
         }
@@ -178,8 +176,8 @@ impl Act<'_> {
         let value = self.carried(target).await?;
         Ok(match self.hands.records.keep(self.namespace, record, entry, &value).await {
             Keep::Kept(record) => Outcome::Written(record),
-            Keep::DefinitelyRefused(_) => Outcome::Outpaced,
-            Keep::Unknown(trouble) => Outcome::Failed(trouble),
+            Keep::DefinitelyRefused(trouble) if trouble.code.as_deref() == Some("Conflict") => Outcome::Outpaced,
+            Keep::DefinitelyRefused(trouble) | Keep::Unknown(trouble) => Outcome::Failed(trouble),
         })
     }
 
@@ -192,7 +190,7 @@ impl Act<'_> {
         }
     }
 
-    /// The value of a record: from memory while it is on its way, else from the record.
+    /// The value of a record, for a proof: from memory if this process has minted it a moment ago, else from the record.
     async fn value(&self, record: &Record, values: &Values) -> Result<SecretString, Trouble> {
         match record.entry.last_attempt().and_then(|last| values.get(&last.nonce)) {
             Some(value) => Ok(value.clone()),
@@ -201,49 +199,45 @@ impl Act<'_> {
     }
 
     async fn sign_in(&self, record: &Record, values: &Values) -> Result<Outcome, Trouble> {
+        let Some(scope) = self.scope else { return Ok(Outcome::Expired) };
         let value = self.value(record, values).await?;
         let connection = self.connection().await?;
         let Entry { tenant, client_id, .. } = record.entry;
         let authority = connection.cloud.authority().into();
-        let verdict = sign_in(self.hands.wire.fresh(), &authority, tenant, client_id, &value, self.scope);
+        let verdict = sign_in(self.hands.wire.fresh(), &authority, tenant, client_id, &value, scope);
         let verdict = verdict.await;
         self.hands.metrics.proof(&verdict);
         Ok(Outcome::Verdict(verdict))
     }
 
-    async fn read_target(&self, target: &TargetId, record: Option<&Record>, values: &Values) -> Outcome {
+    async fn read_target(&self, target: &TargetId, record: Option<&Record>) -> Outcome {
         let at = self.hands.clock.now();
-        let found = match self.look_at(target, record, values).await {
+        let found = match self.look_at(target, record).await {
             Ok(state) => state,
             Err(trouble) => TargetState::Troubled(trouble),
         };
         Outcome::Target(Looked { at, found })
     }
 
-    async fn look_at(
-        &self,
-        target: &TargetId,
-        record: Option<&Record>,
-        values: &Values,
-    ) -> Result<TargetState, Trouble> {
+    async fn look_at(&self, target: &TargetId, record: Option<&Record>) -> Result<TargetState, Trouble> {
         match (target, record) {
             (TargetId::Secret(name), None) => Ok(self.hands.secrets.look(self.namespace, name.as_str()).await),
             (TargetId::Secret(name), Some(record)) => {
-                let wanted = self.wanted(name.as_str(), record, values).await?;
+                let wanted = self.wanted(name.as_str(), record).await?;
                 Ok(self.hands.secrets.read(self.namespace, &wanted).await)
             }
             (TargetId::Vault { url, name }, None) => Ok(self.connection().await?.vaults.read(url, name, None).await),
             (TargetId::Vault { url, name }, Some(record)) => {
                 let connection = self.connection().await?;
-                let projection = self.projection(&connection, target, record, values).await?;
+                let projection = self.projection(&connection, target, record).await?;
                 Ok(connection.vaults.read(url, name, Some(&projection)).await)
             }
         }
     }
 
     /// What a Secret is to be. One under a name that is not declared any more is only looked at.
-    async fn wanted(&self, name: &str, record: &Record, values: &Values) -> Result<Wanted, Trouble> {
-        let value = self.value(record, values).await?;
+    async fn wanted(&self, name: &str, record: &Record) -> Result<Wanted, Trouble> {
+        let value = self.hands.records.value(self.namespace, record).await?;
         let connection = self.connection().await?;
         let issued = Issued { entry: &record.entry, value: &value, authority_host: connection.cloud.authority() };
         let declared = self.spec.publish.as_ref().and_then(|publish| publish.secret.as_ref());
@@ -257,9 +251,8 @@ impl Act<'_> {
         connection: &Connection,
         target: &TargetId,
         record: &Record,
-        values: &Values,
     ) -> Result<Projection, Trouble> {
-        let value = self.value(record, values).await?;
+        let value = self.hands.records.value(self.namespace, record).await?;
         super::project::vault_entry(self.spec, target, &record.entry, &value, connection.cloud.authority())
             .map_err(|why| unpublishable(&why))
     }
@@ -269,11 +262,10 @@ impl Act<'_> {
         record: &Record,
         target: &TargetId,
         over: Option<&crate::facts::Carried>,
-        values: &Values,
     ) -> Result<Outcome, Trouble> {
         let found = match target {
             TargetId::Secret(name) => {
-                let wanted = self.wanted(name.as_str(), record, values).await?;
+                let wanted = self.wanted(name.as_str(), record).await?;
                 if self.is_late() {
                     return Ok(Outcome::Expired);
                 }
@@ -284,7 +276,7 @@ impl Act<'_> {
             }
             TargetId::Vault { url, name } => {
                 let connection = self.connection().await?;
-                let projection = self.projection(&connection, target, record, values).await?;
+                let projection = self.projection(&connection, target, record).await?;
                 if self.is_late() {
                     return Ok(Outcome::Expired);
                 }

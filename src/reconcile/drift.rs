@@ -10,27 +10,41 @@ use jiff::Timestamp;
 
 use crate::{
     api::{
-        ClientId, TenantId,
+        ClientId,
         values::{VaultName, VaultUrl},
     },
     entra::{Changes, Since},
-    facts::{Application, Looked, Observation, TargetId, TargetState},
+    facts::{Application, Looked, Observation, TargetId, TargetState, Trouble},
     vault::Listed,
 };
 
 /// What the rounds through tenants and vaults have shown.
 #[derive(Debug, Default)]
 pub struct Drift {
-    tenants: Mutex<HashMap<TenantId, Applications>>,
+    tenants: Mutex<HashMap<String, Applications>>,
     vaults: Mutex<HashMap<VaultUrl, Entries>>,
+}
+
+/// The last round through a tenant: what came of it, of which generation of the tenant, and when the next is due.
+#[derive(Debug, Clone)]
+pub struct LastRound {
+    /// What came of it.
+    pub reached: Looked<Result<(), Trouble>>,
+    /// Of which generation.
+    pub generation: Option<i64>,
+    /// When the next is due.
+    pub next: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct Applications {
+    last: Option<LastRound>,
     since: Option<Since>,
     /// When the last round began.
     at: Option<Timestamp>,
     known: BTreeMap<ClientId, Looked<Application>>,
+    /// What was known, and has to be looked at by itself since then.
+    void_since: BTreeMap<ClientId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -40,24 +54,38 @@ struct Entries {
 }
 
 impl Drift {
+    /// The last round, if the next one is not due yet.
+    pub fn last_round(&self, tenant: &str, generation: Option<i64>, now: Timestamp) -> Option<LastRound> {
+        let tenants = locked(&self.tenants);
+        let last = tenants.get(tenant)?.last.clone()?;
+        (last.generation == generation && now < last.next).then_some(last)
+    }
+
+    /// Remember what came of a round.
+    pub fn round_ended(&self, tenant: &str, round: LastRound) {
+        locked(&self.tenants).entry(tenant.to_owned()).or_default().last = Some(round);
+    }
+
     /// Where the next round through a tenant begins.
-    pub fn since(&self, tenant: TenantId) -> Option<Since> {
-        locked(&self.tenants).get(&tenant).and_then(|shown| shown.since.clone())
+    pub fn since(&self, tenant: &str) -> Option<Since> {
+        locked(&self.tenants).get(tenant).and_then(|shown| shown.since.clone())
     }
 
     /// Remember a round through a tenant that began then. Returns the declared applications that look different from
     /// before.
     pub fn remember(
         &self,
-        tenant: TenantId,
+        tenant: &str,
         changes: Changes,
         declared: &BTreeSet<ClientId>,
         at: Timestamp,
     ) -> BTreeSet<ClientId> {
         let mut tenants = locked(&self.tenants);
-        let shown = tenants.entry(tenant).or_default();
+        let shown = tenants.entry(tenant.to_owned()).or_default();
         (shown.since, shown.at) = (Some(changes.since), Some(at));
         let mut different = BTreeSet::new();
+        // Of a full picture, what is not in it is gone; of changes, only what they say.
+        let is_full = changes.is_full;
         for (client_id, found) in changes.seen {
             if declared.contains(&client_id) {
                 let same = shown.known.get(&client_id).is_some_and(|known| known.found == found);
@@ -71,8 +99,10 @@ impl Drift {
             changes.gone.contains(&application.object_id) || changes.unclear.contains(&application.object_id)
         };
         shown.known.retain(|client_id, looked| {
-            let stays = declared.contains(client_id) && !void(&looked.found);
+            let missing = is_full && looked.at != at;
+            let stays = declared.contains(client_id) && !void(&looked.found) && !missing;
             if !stays {
+                shown.void_since.insert(*client_id, at);
                 different.insert(*client_id);
             }
             stays
@@ -90,7 +120,7 @@ impl Drift {
     }
 
     /// Bring an observation up to the last rounds.
-    pub fn refresh(&self, seen: &mut Observation, tenant: TenantId, client_id: ClientId) {
+    pub fn refresh(&self, seen: &mut Observation, tenant: &str, client_id: ClientId) {
         self.refresh_application(seen, tenant, client_id);
         let vaults = locked(&self.vaults);
         seen.targets.retain(|target, looked| {
@@ -104,9 +134,16 @@ impl Drift {
         });
     }
 
-    fn refresh_application(&self, seen: &mut Observation, tenant: TenantId, client_id: ClientId) {
+    fn refresh_application(&self, seen: &mut Observation, tenant: &str, client_id: ClientId) {
         let tenants = locked(&self.tenants);
-        let Some(shown) = tenants.get(&tenant) else { return };
+        let Some(shown) = tenants.get(tenant) else { return };
+        let void = shown.void_since.get(&client_id);
+        if void.is_some_and(|since| seen.application.as_ref().is_some_and(|looked| looked.at < *since)) {
+            // Not forgotten but old, so that it is read by itself.
+            if let Some(looked) = &mut seen.application {
+                looked.at = Timestamp::UNIX_EPOCH;
+            }
+        }
         let Some(known) = shown.known.get(&client_id) else { return };
         let at = shown.at.unwrap_or(known.at);
         match &mut seen.application {

@@ -1,7 +1,8 @@
 //! plan → act → fold, again and again, until there is something to wait for.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,20 +19,34 @@ use crate::{
 /// More steps in a row than any resource has. A plan that wants more goes round in circles.
 const MOST_STEPS: usize = 200;
 
-/// Do what is planned until there is something to wait for.
+/// How long a process that is to end goes on trying to keep a value that is only in its memory.
+const LAST_TRIES: Duration = Duration::from_secs(15);
+
+/// Between two of these tries.
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Do what is planned until there is something to wait for. Nothing, if the process is to end.
 pub(super) async fn drive(
     hands: &Hands,
     seen: &mut Observation,
     values: &mut Values,
     stop: &CancellationToken,
-) -> Result<(Decision, Moment), Error> {
+) -> Result<Option<(Decision, Moment)>, Error> {
+    let mut ending_since = None;
     for _ in 0..MOST_STEPS {
         let moment = hands.moment();
         let decision = plan(seen, &hands.timing, &moment);
-        let Next::Do(next) = &decision.next else { return Ok((decision, moment)) };
-        if stop.is_cancelled() && !holds_a_value(seen) {
-            return Ok((Decision { next: Next::Wait(vec![]), ..decision }, moment));
+        if stop.is_cancelled() {
+            let since = *ending_since.get_or_insert_with(tokio::time::Instant::now);
+            if !holds_a_value(seen) || since.elapsed() > LAST_TRIES {
+                return Ok(None);
+            }
+            if !keeps_a_value(&decision.next) {
+                tokio::time::sleep(LAST_PAUSE).await;
+                continue;
+            }
         }
+        let Next::Do(next) = &decision.next else { return Ok(Some((decision, moment))) };
         let begun_at = hands.now();
         let outcome = carry_out(hands, &decision, next, seen, values).await;
         log(seen, next, &outcome);
@@ -48,17 +63,22 @@ async fn carry_out(
     seen: &Observation,
     values: &mut Values,
 ) -> Outcome {
-    let (Ok(spec), Some(policy)) = (&seen.resource.spec, &decision.effective) else { return Outcome::Expired };
+    let Ok(spec) = &seen.resource.spec else { return Outcome::Expired };
     let spec: &EntraAppCredentialSpec = spec;
     let act = Act {
         hands,
         seen,
         spec,
         namespace: seen.resource.metadata.namespace.as_deref().unwrap_or_default(),
-        scope: &policy.verification.scope,
+        scope: decision.effective.as_ref().map(|policy| &policy.verification.scope),
         until: plan::valid_until(seen, step, &hands.timing),
     };
     act.carry_out(step, values).await
+}
+
+/// Whether a step serves to keep a value that is only in memory.
+const fn keeps_a_value(next: &Next) -> bool {
+    matches!(next, Next::Do(Step::Keep { .. } | Step::Settle { .. } | Step::ReadRecords))
 }
 
 /// A value that is only in memory is still kept when the process is to end.
@@ -78,15 +98,10 @@ fn log(seen: &Observation, step: &Step, outcome: &Outcome) {
     }
 }
 
-/// When to look again at the latest.
-pub(super) fn wake_up(decision: &Decision, now: Timestamp) -> Action {
-    let Next::Wait(waits) = &decision.next else { return Action::await_change() };
-    match waits.iter().filter_map(|wait| wait.until).min() {
-        // Not before it is time: a look that comes a moment early finds nothing to do.
-        Some(until) => {
-            let left = std::time::Duration::try_from(until.duration_since(now)).unwrap_or_default();
-            Action::requeue(left + std::time::Duration::from_millis(10))
-        }
-        None => Action::await_change(),
-    }
+/// How long until the next look at the latest.
+pub(super) fn wake_up(decision: &Decision, now: Timestamp) -> Option<Duration> {
+    let Next::Wait(waits) = &decision.next else { return None };
+    let until = waits.iter().filter_map(|wait| wait.until).min()?;
+    // Not before it is time: a look that comes a moment early finds nothing to do.
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_millis(10))
 }

@@ -30,6 +30,10 @@ pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action
     let mut seen = context.world.observe_gone(&namespace, &record, &mut memory).await?;
     let driven = engine::drive(&context.hands, &mut seen, &mut memory.values, &context.stop).await;
     memory.keep(seen);
-    let (decision, moment) = driven?;
-    Ok(engine::wake_up(&decision, moment.now))
+    let Some((decision, moment)) = driven? else { return Ok(Action::await_change()) };
+    if let Some(refusal) = &decision.refusal {
+        tracing::warn!(namespace, name = record.entry.resource, reason = %refusal.reason, "cannot take back what is left: {}", refusal.message);
+    }
+    let again = engine::wake_up(&decision, moment.now);
+    Ok(again.map_or_else(Action::await_change, Action::requeue))
 }

@@ -19,7 +19,9 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::facts::{Application, Looked, Mine, Nonce, Observation, PodSeen, Record, Records, TargetId, TargetState};
+use crate::facts::{
+    Application, Fate, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Stage, TargetId, TargetState,
+};
 
 /// What is remembered of one resource.
 #[derive(Debug, Default)]
@@ -30,8 +32,6 @@ pub struct Memory {
     pub application: Option<Looked<Application>>,
     /// Its targets.
     pub targets: BTreeMap<TargetId, Looked<TargetState>>,
-    /// The pods of its namespace.
-    pub pods: Option<Looked<Vec<PodSeen>>>,
     /// What this process has done.
     pub mine: Mine,
     /// Values that were minted and are not yet published, by the attempt that brought them.
@@ -100,11 +100,20 @@ impl Memory {
 
     /// Remember what an observation has become.
     pub fn keep(&mut self, seen: Observation) {
-        let Observation { records, application, targets, pods, mine, .. } = seen;
-        let needed: BTreeSet<&Nonce> = mine.attempts.iter().map(|own| &own.nonce).collect();
+        let Observation { records, application, targets, mine, .. } = seen;
+        // While a value is minted, kept and proven; whoever writes a target reads it from the record.
+        let proving = |own: &OwnAttempt| {
+            let mut candidates = records.list.iter().filter(|record| record.entry.stage == Stage::Unpublished);
+            candidates.any(|record| record.entry.sequence == own.sequence)
+        };
+        let needed: BTreeSet<&Nonce> = mine
+            .attempts
+            .iter()
+            .filter(|own| matches!(own.fate, Fate::Held { .. }) || proving(own))
+            .map(|own| &own.nonce)
+            .collect();
         self.values.retain(|nonce, _| needed.contains(nonce));
-        (self.records, self.application, self.targets, self.pods, self.mine) =
-            (records, application, targets, pods, mine);
+        (self.records, self.application, self.targets, self.mine) = (records, application, targets, mine);
     }
 }
 
@@ -179,7 +188,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{ClientId, TenantId, grant::CredentialKind},
-        facts::{Attempt, Carried, Entry, Holder, Owner, Sequence, Stage},
+        facts::{Attempt, Carried, Entry, Holder, Owner, Sequence},
     };
 
     fn record(sequence: u32, version: &str) -> Record {

@@ -131,8 +131,8 @@ impl World {
             records: std::mem::take(&mut memory.records),
             application: memory.application.take(),
             targets: std::mem::take(&mut memory.targets),
-            pods: memory.pods.take(),
-            mine: std::mem::take(&mut memory.mine),
+            pods: None,                // other people's objects are remembered for no longer than a look
+            mine: memory.mine.clone(), // what this process has done outlives a look that panics
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
 use super::Error;
@@ -36,7 +36,7 @@ impl Speaker {
         object: &K,
         before: Option<&S>,
         report: Report<S>,
-    ) -> Result<Option<Action>, Error>
+    ) -> Result<Option<Duration>, Error>
     where
         K: Resource<DynamicType = ()>,
         S: Serialize + PartialEq,
@@ -49,7 +49,7 @@ impl Speaker {
             self.announce(object, &news).await;
         }
         if status::replace(&self.client, object, &report.status).await? == Written::Stale {
-            return Ok(Some(Action::requeue(OVERDUE)));
+            return Ok(Some(OVERDUE));
         }
         Ok(None)
     }

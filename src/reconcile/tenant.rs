@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{Context, Error, connections::Connection};
+use super::{Context, Error, connections::Connection, drift::LastRound};
 use crate::{
-    api::{ClientId, Declared, EntraTenant, EntraTenantSpec, TenantId, values::VaultUrl},
+    api::{ClientId, Declared, EntraTenant, EntraTenantSpec, values::VaultUrl},
     facts::{Looked, Trouble},
     plan::{tenant::report, timing::doubling},
 };
@@ -19,24 +19,46 @@ pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> 
         return Ok(Action::await_change()); // the operator whose resources name it reports on it
     }
     let reached = match &tenant.spec {
-        Ok(spec) => {
-            let found = round(&tenant.name_any(), spec, declared, &context).await;
-            Some(Looked { at: context.hands.now(), found })
-        }
+        Ok(spec) => Some(last_or_new_round(&tenant, spec, declared, &context).await),
         Err(_) => None,
     };
-    let again = again(reached.as_ref(), &context);
-    let seen = context.world.observe_tenant(&tenant, reached);
+    let again = reached.as_ref().map_or(context.hands.timing.drift, |round| left(round, &context));
+    let seen = context.world.observe_tenant(&tenant, reached.map(|round| round.reached));
     let report = report(&seen, context.hands.now());
     let said = context.speaker.say(&*tenant, tenant.status.as_ref(), report).await?;
-    Ok(said.unwrap_or_else(|| Action::requeue(again)))
+    Ok(Action::requeue(said.unwrap_or(again).min(again)))
 }
 
-fn again(reached: Option<&Looked<Result<(), Trouble>>>, context: &Context) -> Duration {
+/// Whatever wakes a tenant, its own status included, a round is made only when it is due or the tenant says something
+/// else.
+async fn last_or_new_round(
+    tenant: &Declared<EntraTenant>,
+    spec: &EntraTenantSpec,
+    declared: Declarations,
+    context: &Context,
+) -> LastRound {
+    let (name, generation, at) = (tenant.name_any(), tenant.metadata.generation, context.hands.now());
+    if let Some(last) = context.drift.last_round(&name, generation, at) {
+        return last;
+    }
+    let found = round(&name, spec, declared, context).await;
+    let pause = pause(&found, context);
+    let next = context.hands.now().saturating_add(pause).unwrap_or(jiff::Timestamp::MAX);
+    let round = LastRound { reached: Looked { at, found }, generation, next };
+    context.drift.round_ended(&name, round.clone());
+    round
+}
+
+/// How long until the next round.
+fn left(round: &LastRound, context: &Context) -> Duration {
+    Duration::try_from(round.next.duration_since(context.hands.now())).unwrap_or_default() + Duration::from_millis(10)
+}
+
+fn pause(found: &Result<(), Trouble>, context: &Context) -> Duration {
     let timing = &context.hands.timing;
-    match reached.map(|looked| &looked.found) {
-        Some(Err(trouble)) => doubling(timing.again, 5).max(trouble.retry_after.unwrap_or_default()),
-        Some(Ok(())) | None => timing.drift,
+    match found {
+        Err(trouble) => doubling(timing.again, 5).max(trouble.retry_after.unwrap_or_default()),
+        Ok(()) => timing.drift,
     }
 }
 
@@ -44,7 +66,7 @@ fn again(reached: Option<&Looked<Result<(), Trouble>>>, context: &Context) -> Du
 async fn round(name: &str, spec: &EntraTenantSpec, declared: Declarations, context: &Context) -> Result<(), Trouble> {
     let connection = context.hands.connections.to(spec).await?;
     let (changes, ()) = futures::join!(
-        applications(spec.tenant_id, &declared.applications, &connection, context),
+        applications(name, &declared.applications, &connection, context),
         vaults(&declared.vaults, &connection, context),
     );
     let different = changes?;
@@ -55,7 +77,7 @@ async fn round(name: &str, spec: &EntraTenantSpec, declared: Declarations, conte
 }
 
 async fn applications(
-    tenant: TenantId,
+    tenant: &str,
     declared: &BTreeSet<ClientId>,
     connection: &Connection,
     context: &Context,
@@ -63,9 +85,7 @@ async fn applications(
     let (since, at) = (context.drift.since(tenant), context.hands.now());
     let changes = connection.directory.changes(since.as_ref()).await;
     let changes = context.hands.connections.watched(connection, changes)?;
-    let different = context.drift.remember(tenant, changes, declared, at);
-    // The first round shows what resources read by themselves at this moment.
-    Ok(if since.is_some() { different } else { BTreeSet::new() })
+    Ok(context.drift.remember(tenant, changes, declared, at))
 }
 
 /// Trouble with a vault is told by the resources that publish there.
@@ -79,7 +99,7 @@ async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context:
                     resources.entries_changed(url, &different);
                 }
             }
-            Err(trouble) => tracing::debug!(%url, "{}", trouble.message),
+            Err(trouble) => tracing::warn!(%url, reason = %trouble.reason, "{}", trouble.message),
         }
     }
 }
