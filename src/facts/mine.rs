@@ -57,8 +57,10 @@ pub enum Fate {
     Held {
         /// The credential.
         kept: Kept,
-        /// Whether a write of the value was sent whose outcome is not known.
+        /// Whether it must be found out what became of a write of the value before it is written again.
         unsettled: bool,
+        /// Whether any write of the value has had an unknown end: it may land late, or may have landed and been undone.
+        in_doubt: bool,
     },
     /// The value is in the record.
     Kept,

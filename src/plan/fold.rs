@@ -31,11 +31,11 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Pods(looked) => seen.pods = Some(looked),
         Outcome::Written(record) => written(seen, step, *record, begun_at),
         Outcome::Rehearsed => set_fate(seen, step, Fate::Rehearsed),
-        Outcome::Minted(kept) => set_fate(seen, step, Fate::Held { kept, unsettled: false }),
-        Outcome::Outpaced => seen.records.listed_at = None,
+        Outcome::Minted(kept) => set_fate(seen, step, Fate::Held { kept, unsettled: false, in_doubt: false }),
+        Outcome::Outpaced => outpaced(seen, step),
         Outcome::Overtaken => overtaken(seen, step),
         Outcome::Lost => lost(seen, step),
-        Outcome::Unkept => settled(seen, step, false),
+        Outcome::Unkept => unkept(seen, step),
         Outcome::Verdict(verdict) => tried(seen, step, verdict, now),
         Outcome::Removed => removed(seen, step, now),
         Outcome::Forgotten => forgotten(seen, step),
@@ -85,15 +85,17 @@ fn written(seen: &mut Observation, step: &Step, record: Record, begun_at: Timest
         Step::Settle { nonce, .. } => {
             let own = attempt(seen, sequence, nonce);
             if let Some(OwnAttempt { fate, .. }) = own
-                && let Fate::Held { kept, .. } = fate
+                && let Fate::Held { kept, unsettled, .. } = fate
             {
-                *fate = match &record.entry.kept {
-                    Some(in_record) if in_record.key_id == kept.key_id => Fate::Kept,
-                    _ => Fate::Held { kept: kept.clone(), unsettled: false },
-                };
+                *unsettled = false;
+                if record.entry.kept.as_ref().is_some_and(|in_record| in_record.key_id == kept.key_id) {
+                    *fate = Fate::Kept;
+                }
             }
         }
         Step::Keep { record: before, .. } => set_fate_of(seen, before, Fate::Kept),
+        // Whatever was proven was another copy of the value; this one may have been scribbled on.
+        Step::Rebuild { .. } | Step::KeepFromTarget { .. } => seen.mine.proof = None,
         _ => {}
     }
     if record.entry.stage == Stage::Abandoned {
@@ -127,15 +129,37 @@ fn set_fate_of(seen: &mut Observation, record: &Record, fate: Fate) {
     }
 }
 
+/// Somebody else has written, or this process has and was answered for a second try of it.
+fn outpaced(seen: &mut Observation, step: &Step) {
+    seen.records.listed_at = None;
+    match step {
+        Step::Keep { record, .. } => held(seen, record, |unsettled, _| *unsettled = true),
+        Step::Publish { target, .. } | Step::KeepFromTarget { target, .. } | Step::Rebuild { target, .. } => {
+            seen.targets.remove(target);
+        }
+        _ => {}
+    }
+}
+
+/// Change what is known about the writes of a value that is in memory.
+fn held(seen: &mut Observation, record: &Record, change: impl FnOnce(&mut bool, &mut bool)) {
+    let Some(last) = record.entry.last_attempt() else { return };
+    if let Some(own) = attempt(seen, record.entry.sequence, &last.nonce)
+        && let Fate::Held { unsettled, in_doubt, .. } = &mut own.fate
+    {
+        change(unsettled, in_doubt);
+    }
+}
+
 /// The value is in no record. If a write of it has an unknown end it may have been there, or may yet come, and somebody
 /// may have read it: then this process knows no better than any other, and the gate decides.
 fn lost(seen: &mut Observation, step: &Step) {
     let Step::Settle { sequence, nonce } = step else { return };
     seen.records.listed_at = None;
     let Some(own) = attempt(seen, *sequence, nonce) else { return };
-    if let Fate::Held { kept: Kept { key_id, .. }, unsettled } = &own.fate {
-        let (key_id, unsettled): (KeyId, bool) = (*key_id, *unsettled);
-        if unsettled {
+    if let Fate::Held { kept: Kept { key_id, .. }, in_doubt, .. } = &own.fate {
+        let (key_id, in_doubt): (KeyId, bool) = (*key_id, *in_doubt);
+        if in_doubt {
             seen.mine.attempts.retain(|own| own.sequence != *sequence || own.nonce != *nonce);
         } else {
             own.fate = Fate::Lost { key_id };
@@ -143,11 +167,13 @@ fn lost(seen: &mut Observation, step: &Step) {
     }
 }
 
-fn settled(seen: &mut Observation, step: &Step, still: bool) {
+/// The value may be written again, over the record as it is now.
+fn unkept(seen: &mut Observation, step: &Step) {
+    seen.records.listed_at = None;
     if let Step::Settle { sequence, nonce } = step
         && let Some(OwnAttempt { fate: Fate::Held { unsettled, .. }, .. }) = attempt(seen, *sequence, nonce)
     {
-        *unsettled = still;
+        *unsettled = false;
     }
 }
 
@@ -201,9 +227,7 @@ fn unsuccessful(seen: &mut Observation, step: &Step, trouble: &Trouble, begun_at
         (Step::Mint { .. }, Effect::Unknown) => set_fate(seen, step, Fate::Unknown { sent_at: begun_at }),
         (Step::Mint { .. }, Effect::Refused | Effect::NotSent) => set_fate(seen, step, Fate::Nothing),
         (Step::Keep { record, .. }, Effect::Unknown) => {
-            let Some(last) = record.entry.last_attempt() else { return };
-            let (sequence, nonce) = (record.entry.sequence, last.nonce.clone());
-            settled(seen, &Step::Settle { sequence, nonce }, true);
+            held(seen, record, |unsettled, in_doubt| (*unsettled, *in_doubt) = (true, true));
         }
         // What was written, or not, shows itself when it is read again.
         (Step::Publish { target, .. } | Step::ReadTarget { target, .. }, _) => {

@@ -23,7 +23,7 @@ use crate::{
 /// A value that is in memory only is the first thing to care for: it exists nowhere else.
 pub(super) fn keep_what_is_held(scene: &Scene<'_>) -> Ruling {
     let held = scene.seen.mine.attempts.iter().find_map(|own| match &own.fate {
-        Fate::Held { kept, unsettled } => Some((own, kept, *unsettled)),
+        Fate::Held { kept, unsettled, .. } => Some((own, kept, *unsettled)),
         _ => None,
     });
     let Some((own, kept, unsettled)) = held else { return Ruling::Pass };
@@ -31,8 +31,9 @@ pub(super) fn keep_what_is_held(scene: &Scene<'_>) -> Ruling {
         record.entry.is_open() && record.entry.last_attempt().is_some_and(|last| last.nonce == own.nonce)
     });
     match ours {
-        // Not `effect`: the write compares the record with what it was, and nothing is gained by looking first.
-        Some(record) if !unsettled && scene.seen.records.listed_at.is_some() => {
+        _ if !unsettled && scene.seen.records.listed_at.is_none() => scene.attempt(Step::ReadRecords),
+        // Not `effect`: the write compares the record with what it was, however long ago that was seen.
+        Some(record) if !unsettled => {
             let entry = Scene::rewritten(record, |entry| entry.kept = Some(kept.clone()));
             scene.attempt(Step::Keep { record: Box::new(record.clone()), entry })
         }
