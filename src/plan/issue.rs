@@ -77,7 +77,7 @@ fn open(scene: &Scene<'_>) -> Ruling {
         return scene.effect(Step::Rebuild { entry: Box::new(entry), target });
     }
     unless_passed!(room(scene, application));
-    unless_passed!(somewhere(scene, &targets));
+    unless_passed!(somewhere(scene, application, &targets));
     let sequence = next_sequence(scene, application, &targets);
     let first = attempt(scene);
     scene.effect(Step::Open { entry: Box::new(entry(scene, sequence, first)) })
@@ -179,10 +179,15 @@ fn room(scene: &Scene<'_>, application: &Application) -> Ruling {
 }
 
 /// Whether there is any target that could be written: a credential that can be published nowhere is not minted.
-fn somewhere(scene: &Scene<'_>, targets: &[(TargetId, &TargetState)]) -> Ruling {
+fn somewhere(scene: &Scene<'_>, application: &Application, targets: &[(TargetId, &TargetState)]) -> Ruling {
+    let alien = |id: &TargetId, state: &TargetState| {
+        let carried = target::ours(state, &scene.seen.owner)?;
+        let alien = !target::is_known(scene, carried) && target::is_there(scene, application, carried);
+        alien.then(|| target::not_ours_to_write(scene, id))
+    };
     let mut obstacle = None;
     for (id, state) in targets {
-        match target::obstacle(scene, id, state) {
+        match target::obstacle(scene, id, state).or_else(|| alien(id, state)) {
             None => return Ruling::Pass,
             found => obstacle = obstacle.or(found),
         }
@@ -222,8 +227,9 @@ fn mint(scene: &Scene<'_>, record: &Record) -> Ruling {
             scene.effect(Step::Mint { record: Box::new(record.clone()), end })
         }
         Fate::Held { .. } => Ruling::Pass,
-        Fate::Kept => scene.attempt(Step::ReadRecords),
-        Fate::Announced | Fate::Rehearsed | Fate::Nothing | Fate::Unknown { .. } | Fate::Lost { .. } => {
+        Fate::Kept if scene.seen.records.listed_at.is_none() => scene.attempt(Step::ReadRecords),
+        // A record that is open although something was kept in it went back with etcd.
+        Fate::Announced | Fate::Rehearsed | Fate::Nothing | Fate::Unknown { .. } | Fate::Kept | Fate::Lost { .. } => {
             take_over(scene, record)
         }
     }
@@ -261,7 +267,12 @@ fn take_over(scene: &Scene<'_>, record: &Record) -> Ruling {
         });
         return scene.effect(Step::KeepFromTarget { record: Box::new(record.clone()), entry, target });
     }
+    let ahead = carried(scene, application, &targets).filter(|(_, entry)| entry.sequence > record.entry.sequence);
+    if let Some((target, entry)) = ahead {
+        return scene.effect(Step::Rebuild { entry: Box::new(entry), target });
+    }
     unless_passed!(room(scene, application));
+    unless_passed!(somewhere(scene, application, &targets));
     let certain = |attempt: &Attempt| {
         let own = scene.own_attempt(record.entry.sequence, &attempt.nonce);
         own.is_some_and(|own| matches!(own.fate, Fate::Announced | Fate::Rehearsed | Fate::Nothing))
@@ -292,13 +303,20 @@ fn already_there(
 
 /// A kept credential signs in until enough in a row have succeeded; then it is to be published, or in the end given up.
 fn prove(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+    if scene.seen.mine.removed.contains_key(&kept.key_id) {
+        // Its record came back with a restored etcd, and sign-ins may succeed for a while: a removal is heard of late, too.
+        return give_up(scene, record, Some(kept));
+    }
     let asked = &scene.policy.verification;
     let proof = scene.seen.mine.proof.as_ref().filter(|proof| proof.key_id == kept.key_id);
     if proof.is_some_and(|proof| is_proven(proof, asked, scene.timing)) {
         return begin_publishing(scene, record, kept);
     }
-    if proof.is_some_and(|proof| scene.has_passed(proof.since, asked.timeout.0)) {
-        return give_up(scene, record, Some(kept));
+    if let Some(proof) = proof.filter(|proof| scene.has_passed(proof.since, asked.timeout.0)) {
+        // A value that Entra does not know helps nobody who carries it: it may have been scribbled on before it was taken
+        // from there. One that is merely blocked does.
+        let useless = matches!(proof.last, Verdict::Refused(_));
+        return give_up(scene, record, Some(kept).filter(|_| !useless));
     }
     let next = proof
         .map_or_else(|| after(kept.issued_at, scene.timing.quiet_start), |proof| next_try(proof, asked, scene.timing));
@@ -358,7 +376,8 @@ fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
 }
 
-/// Give a credential up for good: it is never published from here on, and leaves through the gate of `removal`.
+/// Give a credential up for good: it is never published from here on, and leaves through the gate of `removal`. One that
+/// works is not given up while anything carries it.
 fn give_up(scene: &Scene<'_>, record: &Record, kept: Option<&Kept>) -> Ruling {
     if let Some(kept) = kept {
         unless_passed!(removal::nothing_carries(scene, kept.key_id));

@@ -43,6 +43,9 @@ pub(super) fn publish(scene: &Scene<'_>) -> Ruling {
 fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ruling {
     let look = || scene.attempt(Step::ReadTarget { target: target.clone(), wanted: Some(record.entry.sequence) });
     let Some(Looked { at, found }) = scene.seen.targets.get(target) else { return look() };
+    if scene.has_passed(*at, scene.timing.drift) {
+        return look(); // somebody else may have written there since
+    }
     if carries(found, kept) {
         return Ruling::Pass;
     }
@@ -66,21 +69,21 @@ pub(super) fn carries(state: &TargetState, kept: &Kept) -> bool {
     matches!(state, TargetState::Present(carried) if carried.agrees && carried.key_id == Some(kept.key_id))
 }
 
-/// A target is never put back to a lower number, and never over an attempt of ours that no record knows.
+/// A target is never put back to a lower number, and never over an attempt of ours that no record knows, as long as what
+/// it carries is there in Entra.
 fn not_ahead(scene: &Scene<'_>, record: &Record, id: &TargetId, state: &TargetState) -> Ruling {
     let Some(carried) = target::ours(state, &scene.seen.owner) else { return Ruling::Pass };
-    let ahead = carried.sequence > Some(record.entry.sequence);
-    let known = carried.nonce.as_ref().is_none_or(|nonce| scene.records().any(|one| one.entry.knows(nonce)));
-    let alive = scene.seen.application.as_ref().is_none_or(|looked| {
-        looked.found.credentials.iter().any(|one| Some(one.key_id) == carried.key_id && !one.is_expired(scene.now))
-    });
-    if (ahead || !known) && alive && carried.key_id.is_some() {
-        let what = format!(
-            "{id} carries a credential of ours that no record knows, so it is not written over: is there a second operator with the same clusterId?"
-        );
-        return Ruling::wait(Reason::SplitBrain, what, None);
+    if carried.key_id.is_none() || (carried.sequence <= Some(record.entry.sequence) && target::is_known(scene, carried))
+    {
+        return Ruling::Pass;
     }
-    Ruling::Pass
+    match scene.application() {
+        Ok(application) if target::is_there(scene, application, carried) => {
+            Ruling::Wait(target::not_ours_to_write(scene, id))
+        }
+        Ok(_) => Ruling::Pass,
+        Err(ruling) => ruling,
+    }
 }
 
 /// A record that says it is published is believed only with our mark on its credential in Graph, or our own memory of

@@ -2,6 +2,7 @@
 
 use super::{
     readable::Request,
+    removal,
     scene::{Scene, Wait, after},
 };
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
         Reason,
         publish::{SecretCreationPolicy, VaultCreationPolicy},
     },
-    facts::{Carried, Holder, Owner, TargetId, TargetState},
+    facts::{Application, Carried, Holder, Owner, TargetId, TargetState},
 };
 
 /// What a target carries, if it is ours.
@@ -18,6 +19,26 @@ pub(super) fn ours<'a>(state: &'a TargetState, owner: &Owner) -> Option<&'a Carr
         TargetState::Present(carried) if carried.holder == Holder::Owned(owner.clone()) => Some(carried),
         _ => None,
     }
+}
+
+/// Whether some record knows the attempt that brought what a target carries.
+pub(super) fn is_known(scene: &Scene<'_>, carried: &Carried) -> bool {
+    carried.nonce.as_ref().is_none_or(|nonce| scene.records().any(|record| record.entry.knows(nonce)))
+}
+
+/// Whether what a target carries is there in Entra, has not expired, and nobody has said that it is to be forgotten.
+pub(super) fn is_there(scene: &Scene<'_>, application: &Application, carried: &Carried) -> bool {
+    let mut shown = application.credentials.iter().filter(|one| Some(one.key_id) == carried.key_id);
+    shown.any(|one| !one.is_expired(scene.now) && !removal::is_acknowledged(scene, one.key_id))
+}
+
+/// Why a target with a credential of ours that no record knows is left as it is.
+pub(super) fn not_ours_to_write(scene: &Scene<'_>, id: &TargetId) -> Wait {
+    let waiting_for = format!(
+        "{id} carries a credential of ours that no record knows, so it is not written over: is there a second operator \
+         with the same clusterId? If not, delete what is there, or acknowledge the credential"
+    );
+    Wait { reason: Reason::SplitBrain, waiting_for, until: Some(after(scene.now, scene.timing.drift)) }
 }
 
 /// How a spec wants what exists at a target to be treated.
