@@ -6,7 +6,7 @@ use super::step::{Outcome, Step};
 use crate::{
     api::{KeyId, Reason},
     facts::{
-        Effect, Failing, Fate, Kept, Looked, Nonce, Observation, OwnAttempt, Proof, Record, Sequence, Stage,
+        Effect, Failing, Fate, Kept, Looked, Nonce, Observation, OwnAttempt, Proof, Record, Sequence, Service, Stage,
         TargetState, Trouble, Verdict, Work,
     },
 };
@@ -18,6 +18,11 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Failed(trouble) => failed(seen, work, trouble.clone(), now),
         Outcome::Target(Looked { found: TargetState::Troubled(trouble), .. }) => {
             failed(seen, work, trouble.clone(), now);
+        }
+        Outcome::Target(Looked { found: TargetState::Present(carried), .. })
+            if !carried.agrees && matches!(step, Step::Publish { .. }) =>
+        {
+            failed(seen, work, undone(step), now);
         }
         Outcome::Outpaced | Outcome::Overtaken | Outcome::Expired | Outcome::Unkept => {}
         _ => {
@@ -42,6 +47,13 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Expired => stale(seen),
         Outcome::Failed(trouble) => unsuccessful(seen, step, &trouble, begun_at),
     }
+}
+
+/// What was written is at once something else again.
+fn undone(step: &Step) -> Trouble {
+    let message = format!("could {step}, but what is there now is not what was written");
+    let remedy = "Something changes it as it is written: look for an admission webhook or a policy that does.";
+    Trouble { effect: Effect::Refused, ..Trouble::unsent(Service::Kubernetes, Reason::Refused, message, remedy) }
 }
 
 fn failed(seen: &mut Observation, work: Work, trouble: Trouble, now: Timestamp) {

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     api::{KeyId, Reason, status::EffectiveVerification},
     facts::{
-        Application, Attempt, Credential, Entry, Fate, Kept, Mark, Proof, Record, Sequence, Stage, TargetId,
-        TargetState, Verdict, Work, record,
+        Application, Attempt, Credential, Entry, Fate, Kept, Mark, OwnAttempt, Proof, Record, Sequence, Stage,
+        TargetId, TargetState, Verdict, Work, record,
     },
 };
 
@@ -149,7 +149,7 @@ fn carried(
     targets: &[(TargetId, &TargetState)],
 ) -> Option<(TargetId, Entry)> {
     let of_target = |(id, state): &(TargetId, &TargetState)| {
-        let carried = target::ours(state, &scene.seen.owner)?;
+        let carried = target::ours(state, &scene.seen.owner).filter(|_| target::has_the_value(scene.request, id))?;
         let mark = Mark { owner: scene.seen.owner.clone(), sequence: carried.sequence?, nonce: carried.nonce.clone()? };
         let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
         let known = found.mark().as_ref() == Some(&mark) && !found.is_expired(scene.now);
@@ -181,7 +181,7 @@ fn room(scene: &Scene<'_>, application: &Application) -> Ruling {
 /// Whether there is any target that could be written: a credential that can be published nowhere is not minted.
 fn somewhere(scene: &Scene<'_>, application: &Application, targets: &[(TargetId, &TargetState)]) -> Ruling {
     let alien = |id: &TargetId, state: &TargetState| {
-        let carried = target::ours(state, &scene.seen.owner)?;
+        let carried = target::ours(state, &scene.seen.owner).filter(|_| target::has_the_value(scene.request, id))?;
         let alien = !target::is_known(scene, carried) && target::is_there(scene, application, carried);
         alien.then(|| target::not_ours_to_write(scene, id))
     };
@@ -227,12 +227,25 @@ fn mint(scene: &Scene<'_>, record: &Record) -> Ruling {
             scene.effect(Step::Mint { record: Box::new(record.clone()), end })
         }
         Fate::Held { .. } => Ruling::Pass,
+        Fate::Announced | Fate::Rehearsed if scene.now < dropped_until(scene, own) => {
+            let what = "the next try: the API server took longer to answer than a mint may wait after it is announced (is an \
+                        admission webhook slow?)";
+            Ruling::wait(Reason::Opening, what, Some(dropped_until(scene, own)))
+        }
         Fate::Kept if scene.seen.records.listed_at.is_none() => scene.attempt(Step::ReadRecords),
         // A record that is open although something was kept in it went back with etcd.
         Fate::Announced | Fate::Rehearsed | Fate::Nothing | Fate::Unknown { .. } | Fate::Kept | Fate::Lost { .. } => {
             take_over(scene, record)
         }
     }
+}
+
+/// Attempts that were dropped because announcing and rehearsing took too long are made again with growing pauses.
+fn dropped_until(scene: &Scene<'_>, own: &OwnAttempt) -> Timestamp {
+    let dropped =
+        |one: &&OwnAttempt| one.sequence == own.sequence && matches!(one.fate, Fate::Announced | Fate::Rehearsed);
+    let times = u32::try_from(scene.seen.mine.attempts.iter().filter(dropped).count()).unwrap_or(u32::MAX);
+    after(own.begun_at, scene.timing.mint_within + doubling(scene.timing.again, times))
 }
 
 /// Whoever announced the last attempt may be about to mint, unless it is so old that it must not any more.
@@ -292,7 +305,7 @@ fn already_there(
     targets: &[(TargetId, &TargetState)],
 ) -> Option<(TargetId, Kept, crate::facts::Nonce)> {
     targets.iter().find_map(|(id, state)| {
-        let carried = target::ours(state, &scene.seen.owner)?;
+        let carried = target::ours(state, &scene.seen.owner).filter(|_| target::has_the_value(scene.request, id))?;
         let nonce = carried.nonce.clone().filter(|nonce| record.entry.knows(nonce))?;
         let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
         let known = found.mark().is_some_and(|mark| mark.nonce == nonce && mark.owner == scene.seen.owner);
@@ -361,6 +374,9 @@ fn next_try(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> Ti
 
 /// From here on it counts as published, whatever happens to the spec, so this is written before the first target is.
 fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+    if scene.seen.namespace.terminating {
+        return give_up(scene, record, Some(kept)); // no target could be written any more
+    }
     let now_published = scene.published().and_then(|record| record.entry.kept.as_ref());
     let in_need = now_published.is_none_or(|kept| kept.expires_at.is_some_and(|end| end <= scene.now));
     let mature = after(kept.issued_at, scene.policy.verification.min_age.0);
@@ -386,7 +402,7 @@ fn give_up(scene: &Scene<'_>, record: &Record, kept: Option<&Kept>) -> Ruling {
         entry.stage = Stage::Abandoned;
         entry.abandoned_at = Some(scene.now);
     });
-    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })
 }
 
 /// A resource that has been deleted publishes nothing more.

@@ -87,7 +87,7 @@ pub struct Moment {
 type Rule = fn(&Scene<'_>) -> Ruling;
 
 /// What is done first. A rule that has to wait holds back none of those after it.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     issue::keep_what_is_held,                    // it exists in memory only
     removal::remove_what_was_lost,               // and nobody else can know
     issue::bring_on_its_way,                     // open, mint, prove
@@ -97,6 +97,7 @@ const RULES: [Rule; 9] = [
     removal::remove_what_is_left_over,           // through the gate
     removal::forget_what_is_gone,                // records of what is gone
     removal::let_finalizers_go,                  // a namespace must not wait for us for ever
+    removal::look_now_and_then,                  // at what no round shows
 ];
 
 /// What is done for a resource that has been deleted: what was never published is taken back.

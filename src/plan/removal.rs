@@ -74,7 +74,11 @@ pub(super) fn remove_what_is_left_over(scene: &Scene<'_>) -> Ruling {
             continue;
         }
         match gate(scene, credential.key_id, &mark, because) {
-            Ruling::Pass => return scene.effect(Step::Remove { key_id: credential.key_id, because }),
+            // Decided on what the application is now: a mark that nobody knows may have come since.
+            Ruling::Pass => match scene.application() {
+                Ok(_) => return scene.effect(Step::Remove { key_id: credential.key_id, because }),
+                Err(ruling) => return ruling,
+            },
             step @ Ruling::Do(_) => return step,
             Ruling::Wait(wait) => waiting = if waiting == Ruling::Pass { Ruling::Wait(wait) } else { waiting },
         }
@@ -120,9 +124,7 @@ fn standing(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> Standing
         _ if own.is_some_and(|own| matches!(own.fate, Fate::Unknown { .. }) && !is_last(record, mark)) => {
             Standing::Leaving(Removable::Lost)
         }
-        _ if own.is_some_and(|own| matches!(own.fate, Fate::Held { .. } | Fate::Lost { .. } | Fate::Kept)) => {
-            Standing::Needed
-        }
+        _ if own.is_some_and(|own| matches!(own.fate, Fate::Held { .. } | Fate::Lost { .. })) => Standing::Needed,
         Some(record) if record.entry.knows(&mark.nonce) => {
             if record.entry.is_open() && record.entry.stage == Stage::Unpublished && is_last(Some(record), mark) {
                 Standing::Needed // whoever announced it may be about to keep it
@@ -142,7 +144,8 @@ fn is_last(record: Option<&Record>, mark: &Mark) -> bool {
     })
 }
 
-fn is_acknowledged(scene: &Scene<'_>, key_id: KeyId) -> bool {
+/// Whether a person has said that a credential is to be forgotten.
+pub(super) fn is_acknowledged(scene: &Scene<'_>, key_id: KeyId) -> bool {
     let annotations = scene.seen.resource.metadata.annotations.as_ref();
     let said = annotations.and_then(|all| all.get(&format!("{GROUP}/forget")));
     said.is_some_and(|said| said.split([',', ' ']).any(|one| one == key_id.to_string()))
@@ -158,7 +161,13 @@ fn gone_a_while(scene: &Scene<'_>, key_id: KeyId) -> bool {
 fn gate(scene: &Scene<'_>, key_id: KeyId, mark: &Mark, because: Removable) -> Ruling {
     match because {
         Removable::Lost | Removable::Expired => Ruling::Pass,
-        Removable::Abandoned => nothing_carries(scene, key_id),
+        Removable::Abandoned => {
+            let kept = |one: &&Record| one.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id);
+            let since = scene.records().find(kept).and_then(|record| record.entry.abandoned_at).unwrap_or(scene.now);
+            unless_passed!(no_write_is_under_way(scene, key_id, since));
+            unless_passed!(nothing_carries(scene, key_id));
+            no_pod_may_hold_it(scene, since)
+        }
         Removable::Fenced => {
             let published_at = scene.published().and_then(|record| record.entry.published_at);
             if published_at.is_none() && !scene.seen.gone {
@@ -166,10 +175,22 @@ fn gate(scene: &Scene<'_>, key_id: KeyId, mark: &Mark, because: Removable) -> Ru
                     format!("a credential to be published, before {key_id} of an attempt that was overtaken goes");
                 return Ruling::wait(Reason::Idle, what, None);
             }
+            let since = fenced_at(scene, mark);
+            unless_passed!(no_write_is_under_way(scene, key_id, published_at.map_or(since, |at| at.max(since))));
             unless_passed!(nothing_carries(scene, key_id));
-            no_pod_may_hold_it(scene, fenced_at(scene, mark))
+            no_pod_may_hold_it(scene, since)
         }
     }
+}
+
+/// Whatever was sent before it was given up, or before its successor was published, has landed. (A write to a vault that
+/// was not answered may land minutes later, and nothing there compares it with anything.)
+fn no_write_is_under_way(scene: &Scene<'_>, key_id: KeyId, since: Timestamp) -> Ruling {
+    let until = after(since, scene.timing.late_mint + scene.timing.margin);
+    if scene.now >= until {
+        return Ruling::Pass;
+    }
+    Ruling::wait(Reason::Idle, format!("whatever was sent for credential {key_id} to have landed"), Some(until))
 }
 
 /// No target carries this credential, by reads of a moment ago.
@@ -232,7 +253,7 @@ pub(super) fn forget_what_is_gone(scene: &Scene<'_>) -> Ruling {
     };
     let Some(record) = scene.records().find(over) else { return Ruling::Pass };
     let since = record.entry.abandoned_at.unwrap_or(record.created_at);
-    let bound = after(since, scene.timing.late_mint + scene.timing.absence);
+    let bound = after(since, scene.timing.mint_within + scene.timing.late_mint + scene.timing.absence);
     if scene.now < bound {
         return Ruling::wait(Reason::Idle, "a mint that may still show itself", Some(bound));
     }
@@ -240,11 +261,14 @@ pub(super) fn forget_what_is_gone(scene: &Scene<'_>) -> Ruling {
         Some(looked) if looked.at >= bound => {}
         _ => return scene.attempt(Step::ReadApplication),
     }
-    let shown = marked(scene).any(|(credential, mark)| {
-        mark.sequence == record.entry.sequence && !scene.seen.mine.removed.contains_key(&credential.key_id)
-    });
+    // Also what we have removed counts as long as it is shown: "not found" may have been lag.
+    let shown = marked(scene).any(|(_, mark)| mark.sequence == record.entry.sequence);
     if shown {
         return Ruling::Pass; // it leaves through the gate first
+    }
+    if record.finalized {
+        let entry = Box::new(record.entry.clone());
+        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false });
     }
     scene.effect(Step::Forget { record: Box::new(record.clone()) })
 }
@@ -272,4 +296,16 @@ pub(super) fn without_a_tenant(seen: &Observation, timing: &Timing, now: Timesta
     }
     let entry = Box::new(record.entry.clone());
     Next::Do(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+}
+
+/// What the rounds through the tenant do not show any more is read by itself.
+pub(super) fn look_now_and_then(scene: &Scene<'_>) -> Ruling {
+    let Some(looked) = scene.seen.application.as_ref().filter(|_| scene.published().is_some()) else {
+        return Ruling::Pass; // the first round will show it
+    };
+    let next = after(looked.at, 2 * scene.timing.drift);
+    if scene.now >= next {
+        return scene.attempt(Step::ReadApplication);
+    }
+    Ruling::wait(Reason::Idle, "the next look at the application", Some(next))
 }

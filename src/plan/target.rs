@@ -72,6 +72,18 @@ fn claim(request: &Request<'_>, id: &TargetId) -> Claim {
     }
 }
 
+/// Whether the value of a credential can be taken from a target, and not only what a template has made of it.
+pub(super) fn has_the_value(request: &Request<'_>, id: &TargetId) -> bool {
+    let TargetId::Vault { url, name } = id else { return true };
+    let mut vaults = request.spec.publish.iter().flat_map(|publish| &publish.key_vaults);
+    let declared = vaults.find(|one| one.vault_url == *url && one.name == *name);
+    let template = declared.and_then(|one| one.template.as_ref());
+    template.is_none_or(|template| {
+        let bare: String = template.as_str().chars().filter(|c| !c.is_whitespace()).collect();
+        bare == "{{clientSecret}}"
+    })
+}
+
 /// What forbids to write a target as it is; a person has to do something about it.
 pub(super) fn obstacle(scene: &Scene<'_>, id: &TargetId, state: &TargetState) -> Option<Wait> {
     let until = Some(after(scene.now, scene.timing.drift));

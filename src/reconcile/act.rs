@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{connections::Connection, hands::Hands};
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     },
     entra::sign_in,
     facts::{
-        Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, TargetId, TargetState, TenantSeen,
-        Trouble,
+        Effect, Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, TargetId, TargetState,
+        TenantSeen, Trouble,
     },
     plan::{Outcome, Step},
     vault::Projection,
@@ -174,11 +174,22 @@ impl Act<'_> {
 
     async fn keep_from(&self, record: &Record, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
         let value = self.carried(target).await?;
+        if !self.fits(entry, &value) {
+            return Err(another_value(target));
+        }
         Ok(match self.hands.records.keep(self.namespace, record, entry, &value).await {
             Keep::Kept(record) => Outcome::Written(record),
             Keep::DefinitelyRefused(trouble) if trouble.code.as_deref() == Some("Conflict") => Outcome::Outpaced,
             Keep::DefinitelyRefused(trouble) | Keep::Unknown(trouble) => Outcome::Failed(trouble),
         })
+    }
+
+    /// Whether a value begins as Entra says that the secret of a record does.
+    fn fits(&self, entry: &Entry, value: &SecretString) -> bool {
+        let credentials = self.seen.application.iter().flat_map(|looked| &looked.found.credentials);
+        let mut ours = credentials.filter(|one| entry.kept.as_ref().is_some_and(|kept| kept.key_id == one.key_id));
+        let hint = ours.find_map(|one| one.hint.as_deref());
+        hint.is_none_or(|hint| value.expose_secret().starts_with(hint))
     }
 
     /// A record that was lost is written as an open one first; the value that the target carries is then kept in it.
@@ -322,6 +333,13 @@ fn unpublishable(why: &dyn std::fmt::Display) -> Trouble {
         format!("could not make what is to be published: {why}"),
         "Correct the template.",
     )
+}
+
+fn another_value(target: &TargetId) -> Trouble {
+    let message =
+        format!("could not take the secret that {target} says it carries: its value begins otherwise than Entra says");
+    let remedy = "Somebody has edited it. Delete the target, or put the right value back.";
+    Trouble { effect: Effect::Refused, ..Trouble::unsent(Service::Kubernetes, Reason::Refused, message, remedy) }
 }
 
 fn nothing_carried(target: &TargetId) -> Trouble {
