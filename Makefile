@@ -7,7 +7,11 @@ CARGO ?= cargo
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
+CHART := charts/keywright
+HELM := $(CARGO) run --quiet --locked --package keywright-sandbox -- helm
+
 # The versions wanted, from the files that pin them.
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 RUST := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 GO := $(shell sed -n 's/^go //p' tools/go.mod)
 
@@ -37,12 +41,23 @@ check: toolchains ## Format, lints, docs without warnings, generated files curre
 	$(CARGO) clippy --quiet --locked --workspace --all-targets
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --locked --workspace --no-deps --document-private-items
 	$(CARGO) run --quiet --locked --package keywright -- crds --check --dir crds
+	@$(MAKE) --no-print-directory chart
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline --locked --workspace check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences, bans and sources were not checked (cargo install cargo-deny)"; fi
 
 .PHONY: crds
-crds: ## Write crds/ anew from the types in src/api
+crds: ## Write crds/ anew from the types in src/api, and the chart's copy of it
 	$(CARGO) run --quiet --locked --package keywright -- crds --dir crds
+	$(CARGO) run --quiet --locked --package keywright -- crds --dir $(CHART)/files/crds
+
+.PHONY: chart
+chart: toolchains ## Hold the chart to its own rules, to the definitions and to the versions
+	$(CARGO) run --quiet --locked --package keywright -- crds --check --dir $(CHART)/files/crds
+	@[ "$$(sed -n 's/^appVersion: //p' $(CHART)/Chart.yaml)" = "$(VERSION)" ] || \
+	  { echo "appVersion in $(CHART)/Chart.yaml is not $(VERSION), the version in Cargo.toml"; exit 1; }
+	@grep -q '^FROM docker.io/library/rust:$(RUST)-' Dockerfile || \
+	  { echo "Dockerfile does not build with Rust $(RUST), which rust-toolchain.toml wants"; exit 1; }
+	@for values in $(CHART)/ci/*.yaml; do $(HELM) lint --quiet --strict $(CHART) --values $$values; done
 
 .PHONY: clean
 clean: ## Remove everything that was built

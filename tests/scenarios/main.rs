@@ -69,6 +69,7 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             every_refusal_is_told_with_what_to_do
             a_tenant_that_comes_and_changes_wakes_its_resources
             a_tenant_that_no_watch_has_brought_yet_is_looked_up
+            a_namespace_that_no_watch_has_brought_yet_is_looked_up
             a_namespace_that_is_labelled_wakes_its_resources
             nothing_is_written_when_nothing_has_changed
             a_status_that_was_wiped_or_scribbled_on_comes_back

@@ -25,8 +25,15 @@ use crate::{
 const WATCHED: &str = "a watched namespace";
 const HOME: &str = "the operator's namespace";
 
-/// Rights that nothing uses yet, and until when.
-const AWAITED: [(&str, &str); 0] = [];
+/// Rights that no scenario uses yet, and until when.
+const AWAITED: [(&str, &str); 3] = [
+    (
+        "get entraappcredentials.keywright.dev in a watched namespace",
+        "until a scenario deletes a resource in mid-issue",
+    ),
+    ("delete secrets in a watched namespace", "until a scenario ends with a record that nobody needs"),
+    ("list pods in a watched namespace", "until a scenario abandons or retires a credential"),
+];
 
 /// What was given to an operator, and what it asked for.
 struct Book {

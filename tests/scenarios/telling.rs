@@ -1,6 +1,6 @@
 //! What resources and tenants are told, and when.
 
-use keywright_sandbox::{KUBERNETES, Rule};
+use keywright_sandbox::{KUBERNETES, Rule, faults::Action};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
@@ -127,6 +127,24 @@ pub async fn a_tenant_that_no_watch_has_brought_yet_is_looked_up(town: Town) -> 
     place.resource("payments-api", &json!({})).await?;
     place.told("payments-api", "NotSupportedYet").await?;
     same("Events", eventually(|| place.events("payments-api")).await?.len(), 1)
+}
+
+pub async fn a_namespace_that_no_watch_has_brought_yet_is_looked_up(town: Town) -> Result<(), Failed> {
+    let place = town.place("late-namespaces").await?;
+    change(&place.namespaces(), &place.name, &json!({"metadata": {"labels": {"team": "payments"}}})).await?;
+    let none = json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {"resourceVersion": "1"}, "items": [],
+    });
+    let none = Action::Answer { status: 200, retry_after: None, body: Some(none.to_string()) };
+    place.proxy.faults().add(Rule::at(KUBERNETES, "list", "/api/v1/namespaces").then(none));
+    place.proxy.faults().add(Rule::at(KUBERNETES, "watch", "/api/v1/namespaces").hang());
+    let _operator = place.operator().await?;
+    let selector = json!({"matchLabels": {"team": "payments"}});
+    let grant = crate::manifests::merged(place.grant(), &json!({"namespaces": {"names": null, "selector": selector}}));
+    place.tenant(&spec(json!({"grants": [grant]}))).await?;
+    place.resource("payments-api", &json!({})).await?;
+    place.told("payments-api", "NotSupportedYet").await?;
+    Ok(())
 }
 
 pub async fn a_namespace_that_is_labelled_wakes_its_resources(town: Town) -> Result<(), Failed> {
