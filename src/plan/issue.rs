@@ -377,6 +377,14 @@ fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     if scene.seen.namespace.terminating {
         return give_up(scene, record, Some(kept)); // no target could be written any more
     }
+    if let (Some(last), 2..) = (record.entry.last_attempt(), record.entry.attempts.len()) {
+        let settled = after(last.at, scene.timing.settle + scene.timing.margin);
+        if scene.now < settled {
+            // Whoever starts later holds nothing that an attempt before this one may have published: see `removal`.
+            let what = "nodes to have forgotten what an attempt that was overtaken may have published";
+            return Ruling::wait(Reason::Maturing, what, Some(settled));
+        }
+    }
     let now_published = scene.published().and_then(|record| record.entry.kept.as_ref());
     let in_need = now_published.is_none_or(|kept| kept.expires_at.is_some_and(|end| end <= scene.now));
     let mature = after(kept.issued_at, scene.policy.verification.min_age.0);

@@ -214,8 +214,8 @@ pub(super) fn nothing_carries(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
     Ruling::Pass
 }
 
-/// Every pod that reads what we publish has started after the attempt was fenced, so none holds what it may have brought.
-/// (An etcd that was restored from between mint and keep makes a key look fenced that pods do hold.)
+/// Every pod that reads what we publish has started so long after the attempt was fenced that no node's copy had what it may
+/// have brought. `issue` waits as long before it publishes, so pods that waited for the Secret are not in the way. (An etcd that was restored from between mint and keep makes a key look fenced that pods do hold.)
 fn no_pod_may_hold_it(scene: &Scene<'_>, fenced_at: Timestamp) -> Ruling {
     let pods = match &scene.seen.pods {
         Some(looked) if scene.is_fresh(looked.at) => &looked.found,
@@ -224,7 +224,7 @@ fn no_pod_may_hold_it(scene: &Scene<'_>, fenced_at: Timestamp) -> Ruling {
     let every = scene.every_target();
     let published =
         |name: &String| every.iter().any(|target| matches!(target, TargetId::Secret(one) if one.0 == *name));
-    let fenced_at = after(fenced_at, scene.timing.margin);
+    let fenced_at = after(fenced_at, scene.timing.settle + scene.timing.margin);
     // News of a start come later than the start, but not by much.
     let untold = !scene.has_passed(fenced_at, scene.timing.late_mint);
     let holds = |pod: &&PodSeen| match pod.started_at {

@@ -1,0 +1,314 @@
+//! The fingerprint of a state. Times are told from now, and what is long ago is just long ago: a state that has been
+//! there before is one, at whatever time.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use jiff::Timestamp;
+use keywright::{
+    facts::{
+        Application, Carried, Entry, Failing, Fate, Kept, Mine, Observation, OwnAttempt, Proof, Record, TargetId,
+        TargetState, Verdict, Work,
+    },
+    plan::Step,
+};
+
+use super::{
+    operator::{Life, Operator},
+    world::{Copy, Etcd, World, key_of, second},
+};
+
+/// Whatever is further away makes no difference to any rule.
+const HORIZON: i64 = 62;
+
+struct Print {
+    bytes: Vec<u8>,
+    /// From when times are told; none: as they are.
+    now: Option<i64>,
+}
+
+/// The fingerprint of a state.
+pub fn of_world(world: &World) -> u64 {
+    let mut print = Print { bytes: Vec::with_capacity(512), now: Some(world.now) };
+    print.world(world);
+    print.sum()
+}
+
+/// The fingerprint of what a record says, with its times as they are.
+pub fn of_record(record: &Record) -> u64 {
+    let mut print = Print { bytes: Vec::with_capacity(128), now: None };
+    print.record(record);
+    print.sum()
+}
+
+impl Print {
+    fn sum(self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.bytes);
+        hasher.finish()
+    }
+
+    fn byte(&mut self, byte: impl TryInto<u8>) {
+        self.bytes.push(byte.try_into().unwrap_or(u8::MAX));
+    }
+
+    fn flag(&mut self, flag: bool) {
+        self.bytes.push(u8::from(flag));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.byte(text.len());
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn time(&mut self, at: Timestamp) {
+        self.moment(second(at));
+    }
+
+    fn moment(&mut self, at: i64) {
+        match self.now {
+            Some(now) => self.byte((at - now).clamp(-HORIZON, HORIZON) + HORIZON),
+            None => self.bytes.extend_from_slice(&at.to_le_bytes()),
+        }
+    }
+
+    fn maybe<T>(&mut self, value: Option<T>, mut print: impl FnMut(&mut Self, T)) {
+        self.flag(value.is_some());
+        if let Some(value) = value {
+            print(self, value);
+        }
+    }
+
+    fn each<T>(&mut self, values: impl IntoIterator<Item = T>, mut print: impl FnMut(&mut Self, T)) {
+        let start = self.bytes.len();
+        self.bytes.push(0);
+        let mut count: u8 = 0;
+        for value in values {
+            count = count.saturating_add(1);
+            print(self, value);
+        }
+        self.bytes[start] = count;
+    }
+
+    fn world(&mut self, world: &World) {
+        self.each(&world.graph, |this, minted| {
+            this.text(minted.mark.as_ref().map_or("", |mark| mark.nonce.as_str()));
+            this.byte(minted.mark.as_ref().map_or(0, |mark| mark.sequence.0));
+            this.moment(minted.added);
+            this.maybe(minted.removed, Self::moment);
+        });
+        self.etcd(&world.etcd);
+        self.maybe(world.vault.as_ref(), Self::copy);
+        self.maybe(world.pod.as_ref(), |this, pod| {
+            this.maybe(pod.holds, Self::byte);
+            this.moment(pod.since);
+        });
+        self.byte(world.pods_started);
+        self.maybe(world.cached.filter(|(_, until)| *until > world.now), |this, (key, until)| {
+            this.maybe(key, Self::byte);
+            this.moment(until);
+        });
+        self.each(&world.operators, |this, operator| this.operator(operator));
+        self.each(&world.late, |this, late| {
+            this.byte(late.who);
+            this.step(&late.step);
+            this.moment(late.by);
+        });
+        self.maybe(world.blocked, Self::moment);
+        self.flag(world.history.restored);
+        self.flag(world.history.record_deleted);
+        self.each(&world.history.revoked, |this, key| this.byte(*key));
+        self.maybe(world.served_since, Self::moment);
+        self.maybe(world.published_since, Self::moment);
+        self.byte(world.faults);
+    }
+
+    fn etcd(&mut self, etcd: &Etcd) {
+        self.each(&etcd.records, Self::record);
+        self.each(&etcd.garbage, |this, uid| this.text(uid));
+        self.maybe(etcd.secret.as_ref(), |this, secret| {
+            this.byte(secret.uid);
+            this.copy(&secret.copy);
+        });
+    }
+
+    fn copy(&mut self, copy: &Copy) {
+        self.byte(copy.key);
+        self.byte(copy.sequence.0);
+        self.flag(copy.edited);
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.text(&record.uid);
+        self.time(record.created_at);
+        self.flag(record.finalized);
+        self.flag(record.deleting);
+        self.entry(&record.entry);
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        self.byte(entry.sequence.0);
+        self.byte(entry.stage as u8);
+        self.each(&entry.attempts, |this, attempt| {
+            this.text(attempt.nonce.as_str());
+            this.text(&attempt.holder);
+            this.time(attempt.at);
+        });
+        self.maybe(entry.kept.as_ref(), Self::kept);
+        self.byte(entry.published_to.len());
+        for hint in [entry.verified_at, entry.published_at, entry.proven_at, entry.abandoned_at] {
+            self.maybe(hint, Self::time);
+        }
+    }
+
+    fn kept(&mut self, kept: &Kept) {
+        self.byte(key_of(kept.key_id));
+        self.time(kept.issued_at);
+    }
+
+    fn operator(&mut self, operator: &Operator) {
+        self.byte(operator.nonces);
+        self.flag(operator.told);
+        match &operator.life {
+            Life::Down => self.byte(0),
+            Life::Asleep { seen, until, .. } => {
+                self.byte(1);
+                self.seen(seen);
+                self.maybe(*until, Self::moment);
+            }
+            // What it is about to do follows from what it knows.
+            Life::Awake { seen, .. } => {
+                self.byte(2);
+                self.seen(seen);
+            }
+            Life::Paused { seen, step, since } => {
+                self.byte(3);
+                self.seen(seen);
+                self.step(step);
+                self.moment(*since);
+            }
+        }
+    }
+
+    fn seen(&mut self, seen: &Observation) {
+        self.each(&seen.records.list, Self::record);
+        self.maybe(seen.records.listed_at, Self::time);
+        self.maybe(seen.application.as_ref(), |this, looked| {
+            this.time(looked.at);
+            this.application(&looked.found);
+        });
+        self.each(&seen.targets, |this, (id, looked)| {
+            this.target(id);
+            this.time(looked.at);
+            this.state(&looked.found);
+        });
+        self.maybe(seen.pods.as_ref(), |this, looked| {
+            this.time(looked.at);
+            this.each(&looked.found, |this, pod| this.maybe(pod.started_at, Self::time));
+        });
+        self.mine(&seen.mine);
+    }
+
+    fn application(&mut self, application: &Application) {
+        self.each(&application.credentials, |this, one| this.byte(key_of(one.key_id)));
+    }
+
+    fn target(&mut self, target: &TargetId) {
+        self.flag(matches!(target, TargetId::Secret(_)));
+    }
+
+    fn state(&mut self, state: &TargetState) {
+        match state {
+            TargetState::Absent => self.byte(0),
+            TargetState::Troubled(_) => self.byte(1),
+            TargetState::Present(Carried { version, uid, agrees, .. }) => {
+                self.byte(2);
+                self.text(version);
+                self.maybe(uid.as_deref(), Self::text);
+                self.flag(*agrees);
+            }
+        }
+    }
+
+    fn mine(&mut self, mine: &Mine) {
+        self.each(&mine.attempts, Self::attempt);
+        self.maybe(mine.proof.as_ref(), Self::proof);
+        self.each(&mine.removed, |this, (key, at)| {
+            this.byte(key_of(*key));
+            this.time(*at);
+        });
+        self.each(&mine.failing, |this, (work, failing)| this.failing(work, failing));
+    }
+
+    fn attempt(&mut self, own: &OwnAttempt) {
+        self.byte(own.sequence.0);
+        self.text(own.nonce.as_str());
+        self.time(own.begun_at);
+        match &own.fate {
+            Fate::Announced => self.byte(0),
+            Fate::Rehearsed => self.byte(1),
+            Fate::Nothing => self.byte(2),
+            Fate::Kept => self.byte(3),
+            Fate::Unknown { sent_at } => {
+                self.byte(4);
+                self.time(*sent_at);
+            }
+            Fate::Held { kept, unsettled, in_doubt } => {
+                self.byte(5);
+                self.kept(kept);
+                self.flag(*unsettled);
+                self.flag(*in_doubt);
+            }
+            Fate::Lost { key_id } => {
+                self.byte(6);
+                self.byte(key_of(*key_id));
+            }
+        }
+    }
+
+    fn proof(&mut self, proof: &Proof) {
+        self.byte(key_of(proof.key_id));
+        self.time(proof.since);
+        self.byte(proof.successes.min(3));
+        self.maybe(proof.first_success_at, Self::time);
+        self.time(proof.last_at);
+        self.byte(proof.misses.min(4));
+        self.byte(match &proof.last {
+            Verdict::Accepted => 0,
+            Verdict::Blocked(_) => 1,
+            _ => 2,
+        });
+    }
+
+    fn failing(&mut self, work: &Work, failing: &Failing) {
+        self.text(&format!("{work}"));
+        self.byte(failing.times.min(4));
+        self.time(failing.last_at);
+        self.byte(failing.trouble.effect as u8);
+        self.byte(failing.trouble.reason as u8);
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.text(&format!("{:?}", std::mem::discriminant(step)));
+        match step {
+            Step::Open { entry } | Step::Rebuild { entry, .. } => self.entry(entry),
+            Step::TakeOver { record, entry }
+            | Step::Keep { record, entry }
+            | Step::KeepFromTarget { record, entry, .. }
+            | Step::Note { record, entry, .. } => {
+                self.record(record);
+                self.entry(entry);
+            }
+            Step::Mint { record, .. } | Step::Forget { record } => self.record(record),
+            Step::Publish { record, target, over } => {
+                self.record(record);
+                self.target(target);
+                self.maybe(over.as_ref(), |this, over| {
+                    this.text(&over.version);
+                    this.maybe(over.uid.as_deref(), Self::text);
+                });
+            }
+            Step::Remove { key_id, .. } => self.byte(key_of(*key_id)),
+            _ => {}
+        }
+    }
+}
