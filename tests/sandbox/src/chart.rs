@@ -37,6 +37,9 @@ pub struct Release {
     pub objects: Vec<DynamicObject>,
 }
 
+/// Names and values of an environment.
+type Variables = Vec<(String, String)>;
+
 impl Chart {
     /// The Helm of `KUBEBUILDER_ASSETS`, or that of `tools/helm/go.mod`, built if it has not been before.
     pub async fn find() -> anyhow::Result<Self> {
@@ -100,7 +103,7 @@ impl Release {
     }
 
     /// How its operator is started: its arguments, and its variables.
-    pub fn command(&self) -> anyhow::Result<(Vec<String>, Vec<(String, String)>)> {
+    pub fn command(&self) -> anyhow::Result<(Vec<String>, Variables)> {
         let container = self.pod()?.containers.into_iter().next().context("the chart's pod has no container")?;
         let variable = |one: EnvVar| one.value.map(|value| (one.name, value));
         Ok((container.args.unwrap_or_default(), container.env.into_iter().flatten().filter_map(variable).collect()))

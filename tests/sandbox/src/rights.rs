@@ -75,7 +75,7 @@ impl Right {
     pub fn renamed(mut self, namespace: &str, called: &str) -> Self {
         let rename = |text: &mut String| {
             if text == namespace {
-                called.clone_into(text)
+                called.clone_into(text);
             }
         };
         self.namespace.iter_mut().for_each(rename);
