@@ -30,6 +30,11 @@ test: toolchains ## Prove that it works: unit tests, the sandbox's own, and scen
 	$(TARGET)/debug/keywright-sandbox build
 	$(CARGO) test --locked --workspace $(ARGS)
 
+.PHONY: bench
+bench: toolchains ## Measure it under 1,000 resources, as it ships; figures for people, which nothing fails by
+	$(CARGO) build --quiet --locked --workspace --release
+	@exec $(TARGET)/release/keywright-bench $(ARGS)
+
 .PHONY: conformance
 conformance: toolchains ## Hold the simulator of Azure to Microsoft's own Python clients; needs Python 3.11
 	$(CARGO) build --quiet --locked --package keywright-sandbox

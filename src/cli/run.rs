@@ -19,6 +19,7 @@ use crate::{
         admin::{self, Admin},
         readiness::Readiness,
         shutdown,
+        tasks::Tasks,
         telemetry::{self, LogFormat},
     },
     wire,
@@ -88,6 +89,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     registry.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     let metrics = Metrics::register(&mut registry);
     let calls = wire::Metrics::register(&mut registry);
+    registry.register_collector(Box::new(Tasks::here()));
     let readiness = Readiness::default();
     // From the first moment on: a probe that comes early must not find nothing to wait for.
     let copies = readiness.wait_for("the copies of tenants, namespaces and resources");

@@ -3,4 +3,5 @@
 pub mod admin;
 pub mod readiness;
 pub mod shutdown;
+pub mod tasks;
 pub mod telemetry;

@@ -46,7 +46,7 @@ impl Operator {
             dir: None,
             environment: Environment::Only(environment),
             grace: 3,
-            pids: Some(log.with_added_extension("pids")),
+            pids: Some(pids(&log)),
             output: writer.into(),
         })?;
         let (heard, lines) = watch::channel(vec![]);
@@ -84,6 +84,14 @@ impl Operator {
         )
     }
 
+    /// Its process ID, for the kernel's books about it. Signals go by [`Operator::kill`] and [`Operator::terminate`].
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        let file = pids(&self.log);
+        let text = std::fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
+        let id = text.split_whitespace().nth(1).and_then(|id| id.parse().ok());
+        id.with_context(|| format!("{} has no process ID of the operator", file.display()))
+    }
+
     /// Ends it at once (SIGKILL), and returns when it is gone.
     pub async fn kill(&self) -> anyhow::Result<ExitStatus> {
         self.held.kill().await
@@ -112,6 +120,11 @@ impl Operator {
         let lines = self.lines.borrow();
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
+}
+
+/// Where the process IDs of its holder and of itself are.
+fn pids(log: &Path) -> PathBuf {
+    log.with_added_extension("pids")
 }
 
 /// Keeps every line, until the operator has ended and everything is read.
