@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use keywright_sandbox::{
-    Azure, OPERATOR_ROLES, Operator, Options, Plane, Proxy, Rule, Via,
+    Azure, Chart, Operator, Options, Plane, Proxy, Rule, Via,
     azure::{self, NewApplication, NewPassword, Seeded},
 };
 use kube::{
@@ -40,13 +40,10 @@ pub struct Town {
 }
 
 impl Town {
-    /// A plane with our kinds and roles.
+    /// A plane with our kinds.
     pub async fn build(binary: PathBuf, count: usize) -> anyhow::Result<Self> {
         let town = Self { plane: Plane::start(Options::default()).await?, binary, count };
         let client = town.plane.admin();
-        for object in serde_saphyr::from_multiple(OPERATOR_ROLES)? {
-            apply(&client, object).await?;
-        }
         for definition in DEFINITIONS {
             let object = apply(&client, serde_saphyr::from_str(definition)?).await?;
             let name = object.metadata.name.unwrap_or_default();
@@ -117,24 +114,10 @@ impl Place<'_> {
 
     async fn appoint_operator(&self) -> anyhow::Result<()> {
         let (client, name) = (self.town.plane.admin(), &self.name);
-        let group = "rbac.authorization.k8s.io";
-        let subjects = json!([{"kind": "ServiceAccount", "name": "keywright", "namespace": name}]);
-        let bind = |kind: &str, namespace: Option<&str>, role: &str| {
-            json!({
-                "apiVersion": format!("{group}/v1"), "kind": kind,
-                "metadata": {"name": format!("keywright-{name}"), "namespace": namespace},
-                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role}, "subjects": subjects,
-            })
-        };
-        for object in [
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keywright", "namespace": name}}),
-            bind("ClusterRoleBinding", None, "keywright-cluster"),
-            bind("RoleBinding", Some(name), "keywright-namespace"),
-            bind("RoleBinding", Some("default"), "keywright-namespace"),
-        ] {
-            apply(&client, serde_json::from_value(object)?).await?;
-        }
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        apply(&client, serde_json::from_value(namespace)?).await?;
+        let values = json!({"watchNamespaces": [name]});
+        Chart::find().await?.render("keywright", name, &values).await?.permit(&client).await?;
         Ok(())
     }
 
