@@ -1,5 +1,5 @@
-//! The demo: what a platform team and two teams apply, and what each is told, as it happens. Shown to somebody who has
-//! never seen it; ends well only if everybody was told what this version promises.
+//! The demo: a first secret from its declaration to pods that sign in with it, and then things are broken before one's eyes.
+//! Shown to somebody who has never seen it; ends well only if everything is again as it should be.
 
 mod screen;
 mod story;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use keywright_sandbox::{Chart, Operator, Options, Plane, Via};
+use keywright_sandbox::{Azure, Chart, Operator, Options, Plane, Via};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -67,23 +67,44 @@ async fn tell(started: &mut Option<Plane>, binary: PathBuf, once: bool) -> anyho
     let took = begun.elapsed().as_secs_f64();
     screen.done("control plane", &format!("Kubernetes {}, up in {took:.1} s", version.git_version))?;
 
-    let story = Story::begin(plane.admin()).await?;
+    let story = Story::begin(plane).await?;
     screen.done("definitions", "entraappcredentials (eac), entratenants (etenant)")?;
+    screen.done("Azure", "a simulated one, in which servers learn of a new secret at different times")?;
     let release = Chart::find().await?.render("keywright", "keywright", &json!({})).await?;
     release.permit(&plane.admin()).await?;
-    let kubeconfig = plane.kubeconfig_for("keywright", &release.account()?, Via::Direct).await?;
-    let none: [(&str, &str); 0] = [];
-    let operator = Operator::start(&binary, &kubeconfig, ["run", "--admin-address", "127.0.0.1:0"], none)?;
-    operator.wait_for_line(|line| line.contains(r#""message":"watching""#), PATIENCE).await?;
-    screen.done("operator", "watching all namespaces, with the rights of its chart and no others")?;
+    let operators =
+        Operators { binary, kubeconfig: plane.kubeconfig_for("keywright", &release.account()?, Via::Direct).await? };
+    let operator = operators.start(&story.azure).await?;
+    screen.done(
+        "operator",
+        "watching all namespaces, with the rights of its chart and no others; its waits are shortened",
+    )?;
 
-    story.tell(&screen).await?;
+    let operator = story.tell(&screen, &operators, operator).await?;
     screen.ending(&look_around(plane, &operator)?, once)?;
     if once {
         return Ok(());
     }
     let ended = operator.exited(Duration::MAX).await?;
     anyhow::bail!("the operator has ended by itself ({ended}); its log is {}", operator.log().display())
+}
+
+/// How operators are started: the shipped binary, in its default cloud, whose hosts are found through a proxy.
+struct Operators {
+    binary: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Operators {
+    async fn start(&self, azure: &Azure) -> anyhow::Result<Operator> {
+        let args = ["run", "--admin-address", "127.0.0.1:0", "--time-scale", "0.05"];
+        let ca = azure.ca_file().display().to_string();
+        let proxy = azure.endpoints().proxy.clone();
+        let env = [("HTTPS_PROXY", proxy), ("NO_PROXY", "127.0.0.1".to_owned()), ("SSL_CERT_FILE", ca)];
+        let operator = Operator::start(&self.binary, &self.kubeconfig, args, env)?;
+        operator.wait_for_line(|line| line.contains(r#""message":"watching""#), PATIENCE).await?;
+        Ok(operator)
+    }
 }
 
 fn look_around(plane: &Plane, operator: &Operator) -> anyhow::Result<Vec<String>> {
@@ -93,7 +114,9 @@ fn look_around(plane: &Plane, operator: &Operator) -> anyhow::Result<Vec<String>
     Ok(vec![
         format!("{us} get eac -A"),
         format!("{us} kubectl describe eac -n payments payments-api"),
-        format!("{us} kubectl explain eac.spec.rotation"),
+        format!("{us} kubectl get secrets,pods -n payments"),
+        format!("{us} kubectl delete secret -n payments payments-api"),
+        format!("{us} kubectl explain eac.spec.publish"),
         format!("{us} kubectl -n payments get events"),
         format!("export KUBECONFIG={}", plane.kubeconfig().display()),
         format!("less {}", operator.log().display()),

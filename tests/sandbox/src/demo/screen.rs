@@ -1,4 +1,4 @@
-//! What the demo shows: a line for each thing that is done, and under each chapter what everybody is told. Colours on a
+//! What the demo shows: a line for each thing that is done, under the chapter that it belongs to. Colours on a
 //! terminal only. It knows nothing of the story.
 
 use std::io::{IsTerminal, Write, stdout};
@@ -17,7 +17,6 @@ const BOLD: &str = "1";
 const DIM: &str = "2";
 const RED: &str = "31";
 const GREEN: &str = "32";
-const YELLOW: &str = "33";
 const CYAN: &str = "36";
 
 impl Screen {
@@ -46,17 +45,10 @@ impl Screen {
         say(&format!("  {name}  {verdict}\n{}", self.folded(answer)))
     }
 
-    /// The operator answers something.
-    pub(super) fn told(&self, name: &str, status: &str, reason: &str, message: &str) -> anyhow::Result<()> {
-        let colour = if reason == "NotSupportedYet" { YELLOW } else { RED };
-        let verdict = self.paint(colour, &format!("Ready={status}  {reason}"));
-        say(&format!("  {name}  {verdict}\n{}", self.folded(message)))
-    }
-
     /// The story is told.
     pub(super) fn ending(&self, look_around: &[String], once: bool) -> anyhow::Result<()> {
         if once {
-            return say(&format!("\n{} everybody was told what they should be\n\n", self.paint(GREEN, "✓")));
+            return say(&format!("\n{} everything is as it should be\n\n", self.paint(GREEN, "✓")));
         }
         let commands: String = look_around.iter().fold(String::new(), |text, command| text + "  " + command + "\n");
         say(&format!(

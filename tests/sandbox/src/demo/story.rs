@@ -1,135 +1,138 @@
-//! The story that the demo tells: who applies what, and what each is to be told. The examples are those that users
-//! copy; the mistakes are the demo's own.
+//! The story that the demo tells: a first secret, and what becomes of it when things are broken. It reads what kubectl
+//! would read.
+
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
+use keywright_sandbox::azure::{self, GRAPH, Grant, NewApplication, NewPassword, Role, Seeded};
+use keywright_sandbox::journal::Entry;
+use keywright_sandbox::node::{self, SignIn};
+use keywright_sandbox::witness::Testimonies;
+use keywright_sandbox::{Azure, Nodes, Operator, Plane, Rule};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::PATIENCE;
 use super::screen::Screen;
+use super::{Operators, PATIENCE};
 
 const DEFINITIONS: [&str; 2] =
     [include_str!("../../../../crds/entraappcredentials.yaml"), include_str!("../../../../crds/entratenants.yaml")];
 
-/// One thing that somebody applies.
-struct Chapter {
-    /// Who does what.
-    says: &'static str,
-    /// What is applied.
-    manifests: &'static str,
-    /// As whom: a field manager each, as from repositories of their own.
-    manager: &'static str,
-    /// What then happens.
-    then: Then,
-}
+/// How often pods sign in, and how soon nodes notice things.
+const MOMENT: Duration = Duration::from_millis(200);
 
-enum Then {
-    /// The API server refuses each manifest, with these words.
-    Refused(&'static [&'static str]),
-    /// These are told, by `Ready` and its reason: kind, namespace (if any), name, status, reason.
-    Told(&'static [(&'static str, &'static str, &'static str, &'static str, &'static str)]),
-}
-
-const CREDENTIAL: &str = "EntraAppCredential";
-
-const CHAPTERS: [Chapter; 7] = [
-    Chapter {
-        says: "The platform team opens tenant default to namespace payments, for one application",
-        manifests: include_str!("../../../../examples/tenant.yaml"),
-        manager: "platform-team",
-        then: Then::Told(&[("EntraTenant", "", "default", "Unknown", "NotSupportedYet")]),
-    },
-    Chapter {
-        says: "Team payments declares a client secret: the smallest resource there is",
-        manifests: include_str!("../../../../examples/client-secret.yaml"),
-        manager: "team-payments",
-        then: Then::Told(&[(CREDENTIAL, "payments", "payments-api", "False", "NotSupportedYet")]),
-    },
-    Chapter {
-        says: "Somebody asks for two kinds at once; somebody writes a client ID in capitals",
-        manifests: include_str!("../../demo/wrong.yaml"),
-        manager: "team-payments",
-        then: Then::Refused(&[
-            "exactly one of clientSecret, certificate and federated",
-            "must be a GUID in lower case",
-        ]),
-    },
-    Chapter {
-        says: "Somebody wants a secret that lives for a day, which leaves no time for an overlap",
-        manifests: include_str!("../../demo/senseless.yaml"),
-        manager: "team-payments",
-        then: Then::Told(&[(CREDENTIAL, "payments", "payments-daily", "False", "InvalidPolicy")]),
-    },
-    Chapter {
-        says: "Team billing asks for an application that nobody has granted it",
-        manifests: include_str!("../../demo/forbidden.yaml"),
-        manager: "team-billing",
-        then: Then::Told(&[(CREDENTIAL, "billing", "billing-api", "False", "NamespaceNotGranted")]),
-    },
-    Chapter {
-        says: "Team billing names a tenant that does not exist",
-        manifests: include_str!("../../demo/lost.yaml"),
-        manager: "team-billing",
-        then: Then::Told(&[(CREDENTIAL, "billing", "billing-lost", "False", "TenantNotFound")]),
-    },
-    Chapter {
-        says: "The platform team grants it after all; the resource that waited is looked at again by itself",
-        manifests: include_str!("../../demo/granted.yaml"),
-        manager: "platform-team-billing",
-        then: Then::Told(&[(CREDENTIAL, "billing", "billing-api", "False", "NotSupportedYet")]),
-    },
-];
-
-/// The stage: a cluster with our kinds and two namespaces.
+/// The stage: a cluster with our kinds, an Azure with two applications, and a node.
 pub(super) struct Story {
     client: Client,
+    /// Azure.
+    pub(super) azure: Azure,
+    keywright: Seeded,
+    payments: Seeded,
+    billing: Seeded,
+    nodes: Nodes,
 }
 
 impl Story {
-    /// Defines the kinds, and waits until they are served.
-    pub(super) async fn begin(client: Client) -> anyhow::Result<Self> {
-        let story = Self { client };
-        let definitions: Api<CustomResourceDefinition> = Api::all(story.client.clone());
-        for definition in DEFINITIONS {
-            let applied = story.apply(one(definition)?, "platform-team").await?;
-            let name = applied.metadata.name.unwrap_or_default();
-            let served = await_condition(definitions.clone(), &name, is_crd_established());
-            tokio::time::timeout(PATIENCE, served).await.with_context(|| format!("{name} is not served"))??;
-        }
-        for name in ["payments", "billing", "keywright"] {
-            story.apply(object("v1", "Namespace", json!({"metadata": {"name": name}}))?, "platform-team").await?;
-        }
+    /// Sets the stage.
+    pub(super) async fn begin(plane: &Plane) -> anyhow::Result<Self> {
+        let client = plane.admin();
+        let azure = Azure::start(azure::Options { scale: 0.1, ..azure::Options::default() }).await?;
+        let tenant = azure.seed_tenant();
+        let application = |name: &str, owners: &[Seeded], roles: &[&str]| {
+            let owners = owners.iter().map(|owner| owner.principal).collect();
+            let roles = roles.iter().map(ToString::to_string).collect();
+            let new = NewApplication { display_name: name.to_owned(), owners, roles, ..NewApplication::default() };
+            azure.seed_application(tenant, new)
+        };
+        let keywright = application("keywright", &[], &["Application.ReadWrite.OwnedBy"])?;
+        let payments = application("payments", &[keywright], &[])?;
+        let billing = application("billing", &[keywright], &[])?;
+        azure.seed_vault(tenant, "kv-payments")?;
+        azure.seed_grant("kv-payments", Grant::role(keywright.principal, Role::SecretsOfficer, None))?;
+        let sign_in = SignIn {
+            every: MOMENT,
+            trust: azure.ca_pem(),
+            proxy: Some(azure.endpoints().proxy.clone()),
+            ..SignIn::default()
+        };
+        let options =
+            node::Options { cache_lag: MOMENT, readiness: MOMENT, retry: MOMENT, sign_in, ..node::Options::default() };
+        let nodes = Nodes::start(plane, options).await?;
+        let story = Self { client, azure, keywright, payments, billing, nodes };
+        story.define().await?;
         Ok(story)
     }
 
-    /// Tells every chapter; ends with an error at the first that does not go as it should.
-    pub(super) async fn tell(&self, screen: &Screen) -> anyhow::Result<()> {
-        for chapter in &CHAPTERS {
-            screen.chapter(chapter.says)?;
-            match chapter.then {
-                Then::Refused(words) => self.is_refused(chapter, words, screen).await?,
-                Then::Told(expected) => {
-                    for manifest in all(chapter.manifests)? {
-                        self.apply(manifest, chapter.manager).await?;
-                    }
-                    for (kind, namespace, name, status, reason) in expected {
-                        self.is_told(kind, namespace, name, (status, reason), screen).await?;
-                    }
-                }
-            }
+    async fn define(&self) -> anyhow::Result<()> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for definition in DEFINITIONS {
+            let definition: DynamicObject =
+                serde_saphyr::from_str(definition).context("could not read a definition")?;
+            let name = self.apply(definition).await?.name_any();
+            let served = await_condition(definitions.clone(), &name, is_crd_established());
+            tokio::time::timeout(PATIENCE, served).await.with_context(|| format!("{name} is not served"))??;
         }
+        for name in ["payments", "keywright"] {
+            self.apply(object("v1", "Namespace", json!({"metadata": {"name": name}}))?).await?;
+        }
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "payments");
+        let there = await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some());
+        tokio::time::timeout(PATIENCE, there).await.context("namespace payments has no account for pods")??;
         Ok(())
     }
 
-    async fn is_refused(&self, chapter: &Chapter, words: &[&str], screen: &Screen) -> anyhow::Result<()> {
-        for (manifest, expected) in all(chapter.manifests)?.into_iter().zip(words) {
-            let name = manifest.metadata.name.clone().unwrap_or_default();
-            let answer = match self.apply(manifest, chapter.manager).await {
+    /// Tells every chapter; ends with an error at the first that does not go as it should. Returns the operator that is
+    /// alive in the end.
+    pub(super) async fn tell(
+        &self,
+        screen: &Screen,
+        operators: &Operators,
+        operator: Operator,
+    ) -> anyhow::Result<Operator> {
+        screen.chapter("The platform team opens tenant default to namespace payments, for two applications")?;
+        self.open_the_tenant().await?;
+        self.mistakes(screen).await?;
+        screen.chapter("Team payments declares a client secret; the pods that will use it wait")?;
+        self.first_issue(screen).await?;
+        screen.chapter("Somebody deletes the Secret, then edits the value in it, then wipes the status")?;
+        self.break_the_secret(screen).await?;
+        screen
+            .chapter("The operator is killed just after Entra has minted another secret, before it has heard of it")?;
+        let operator = self.kill(screen, operators, operator).await?;
+        screen.chapter("What the pods have seen all the while")?;
+        self.verdict(screen)?;
+        Ok(operator)
+    }
+
+    async fn open_the_tenant(&self) -> anyhow::Result<()> {
+        let value = self.azure.seed_password(&self.keywright, NewPassword::default())?.value;
+        let identity = json!({"metadata": {"name": "identity"}, "stringData": {"AZURE_CLIENT_SECRET": value}});
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "keywright");
+        secrets.create(&PostParams::default(), &serde_json::from_value(identity)?).await?;
+        let grant = json!({
+            "name": "payments", "namespaces": {"names": ["payments"]}, "kinds": ["ClientSecret"],
+            "clientIds": [self.payments.client_id, self.billing.client_id],
+            "keyVaults": [{"url": "https://kv-payments.vault.azure.net"}],
+        });
+        let by_secret = json!({"clientId": self.keywright.client_id, "secretRef": {"name": "identity"}});
+        let spec =
+            json!({"tenantId": self.keywright.tenant, "identity": {"clientSecret": by_secret}, "grants": [grant]});
+        self.apply(ours("EntraTenant", json!({"metadata": {"name": "default"}, "spec": spec}))?).await.map(drop)
+    }
+
+    /// What is wrong is refused as early as it can be.
+    async fn mistakes(&self, screen: &Screen) -> anyhow::Result<()> {
+        let words = ["exactly one of clientSecret, certificate and federated", "must be a GUID in lower case"];
+        let manifests: Vec<DynamicObject> = serde_saphyr::from_multiple(include_str!("../../demo/wrong.yaml"))?;
+        for (manifest, expected) in manifests.into_iter().zip(words) {
+            let name = manifest.name_any();
+            let answer = match self.apply(manifest).await {
                 Ok(_) => anyhow::bail!("{name} should have been refused by the API server, and was not"),
                 Err(error) => format!("{:#}", error.root_cause()),
             };
@@ -139,35 +142,130 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until `Ready` of an object says what it should, and shows it.
-    async fn is_told(
-        &self,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-        expected: (&str, &str),
-        screen: &Screen,
-    ) -> anyhow::Result<()> {
-        let subject =
-            object("keywright.dev/v1alpha1", kind, json!({"metadata": {"name": name, "namespace": namespace}}))?;
-        let api = self.api(&subject)?;
-        let says = |object: Option<&DynamicObject>| {
-            ready(object).is_some_and(|ready| {
-                (ready["status"].as_str(), ready["reason"].as_str()) == (Some(expected.0), Some(expected.1))
-            })
-        };
-        let whole = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-        let Ok(told) = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, says)).await else {
-            let last = ready(api.get_opt(name).await?.as_ref()).unwrap_or_default();
-            anyhow::bail!("{whole} should have been told {expected:?} within {PATIENCE:?}; last it was told {last}")
-        };
-        let ready = ready(told?.as_ref()).unwrap_or_default();
-        screen.told(&whole, expected.0, expected.1, ready["message"].as_str().unwrap_or_default())
+    async fn first_issue(&self, screen: &Screen) -> anyhow::Result<()> {
+        let began = Instant::now();
+        self.deploy().await?;
+        self.declare("payments-api", self.payments.client_id.to_string(), true).await?;
+        let kept = self.wait("payments-api", |object| !at(object, "/status/next/credential/keyId").is_null()).await?;
+        let key = text(&kept, "/status/next/credential/keyId");
+        screen.done("opened", "a record, before anything was minted")?;
+        screen.done("minted", &format!("{key}, with the mark of its record in its name"))?;
+        screen.done("kept", "its value is in the record, and cannot change any more")?;
+        let proving = Instant::now();
+        let published = self.wait("payments-api", |object| reason(object) == "Published").await?;
+        screen.done(
+            "proven",
+            &format!("3 sign-ins in a row, each on a connection of its own, in {:.1} s", secs(proving)),
+        )?;
+        let targets = at(&published, "/status/targets").as_array().cloned().unwrap_or_default();
+        let targets: Vec<&str> = targets.iter().filter_map(|target| target["target"].as_str()).collect();
+        screen.done("published", &targets.join("   "))?;
+        let signing_in = |seen: &Testimonies| seen.held().filter(|one| one.accepted > 5).count() >= 2;
+        self.nodes.witnesses().wait_for(signing_in, PATIENCE).await?;
+        screen.done("pods", &format!("2 sign in with it, {:.1} s after it was declared", secs(began)))
     }
 
-    async fn apply(&self, manifest: DynamicObject, manager: &str) -> anyhow::Result<DynamicObject> {
-        let name = manifest.metadata.name.clone().unwrap_or_default();
-        let applied = self.api(&manifest)?.patch(&name, &PatchParams::apply(manager), &Patch::Apply(&manifest)).await;
+    async fn break_the_secret(&self, screen: &Screen) -> anyhow::Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
+        let before = secrets.get("payments-api").await?;
+        let (uid, value) = (before.uid(), value(&before));
+        let began = Instant::now();
+        secrets.delete("payments-api", &DeleteParams::default()).await?;
+        let back = move |secret: Option<&Secret>| secret.is_some_and(|secret| secret.uid() != uid);
+        tokio::time::timeout(PATIENCE, await_condition(secrets.clone(), "payments-api", back)).await??;
+        screen
+            .done("deleted", &format!("back after {:.1} s; secrets minted so far: {}", secs(began), self.minted()))?;
+
+        let began = Instant::now();
+        let edit = json!({"stringData": {"AZURE_CLIENT_SECRET": "pasted by hand"}});
+        secrets.patch("payments-api", &PatchParams::default(), &Patch::Merge(edit)).await?;
+        let right = move |secret: Option<&Secret>| secret.is_some_and(|secret| self::value(secret) == value);
+        tokio::time::timeout(PATIENCE, await_condition(secrets, "payments-api", right)).await??;
+        screen.done("edited", &format!("right again after {:.1} s; minted so far: {}", secs(began), self.minted()))?;
+
+        let api = self.resources()?;
+        let mut object = api.get("payments-api").await?;
+        object.data["status"] = json!({});
+        api.replace_status("payments-api", &PostParams::default(), &object).await?;
+        self.wait("payments-api", |object| reason(object) == "Published").await?;
+        screen.done("status wiped", &format!("written again from what is so; minted so far: {}", self.minted()))
+    }
+
+    async fn kill(&self, screen: &Screen, operators: &Operators, operator: Operator) -> anyhow::Result<Operator> {
+        let minting = Rule::at(GRAPH, "addPassword", "**").kill_after(operator.kill_switch());
+        let added = self.azure.faults().add(minting);
+        self.declare("billing-api", self.billing.client_id.to_string(), false).await?;
+        operator.exited(PATIENCE).await?;
+        added.lift();
+        screen.done(
+            "killed",
+            &format!("application billing has {} secret, whose value nobody has", self.on_billing()?),
+        )?;
+        let operator = operators.start(&self.azure).await?;
+        self.wait("billing-api", |object| reason(object) == "Published").await?;
+        screen.done("started again", "another attempt, with a mark of its own, was minted, proven and published")?;
+        let removed = |entry: &Entry| entry.verb == "removePassword" && entry.status == Some(204);
+        self.azure.journal().wait_for(removed, PATIENCE).await?;
+        screen
+            .done("taken back", &format!("what was left behind; secrets on the application: {}", self.on_billing()?))?;
+        Ok(operator)
+    }
+
+    fn verdict(&self, screen: &Screen) -> anyhow::Result<()> {
+        let count =
+            |seen: &Testimonies| (seen.holdings.iter().map(|one| one.accepted).sum::<u64>(), seen.refusals.len());
+        let (accepted, refused) = self.nodes.witnesses().read(count);
+        anyhow::ensure!(refused == 0, "{refused} sign-ins of pods were refused");
+        screen.done("sign-ins", &format!("{accepted} accepted, {refused} refused"))
+    }
+
+    fn minted(&self) -> usize {
+        self.azure.journal().count(|entry| entry.service == GRAPH && entry.verb == "addPassword")
+    }
+
+    fn on_billing(&self) -> anyhow::Result<usize> {
+        Ok(self.azure.passwords(&self.billing)?.len())
+    }
+
+    async fn deploy(&self) -> anyhow::Result<()> {
+        let container =
+            json!({"name": "app", "image": "example.org/app", "envFrom": [{"secretRef": {"name": "payments-api"}}]});
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
+        let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template});
+        let metadata = json!({"name": "web", "namespace": "payments"});
+        self.apply(object("apps/v1", "Deployment", json!({"metadata": metadata, "spec": spec}))?).await.map(drop)
+    }
+
+    async fn declare(&self, name: &str, client_id: String, vault: bool) -> anyhow::Result<()> {
+        let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "timeout": "1m"});
+        let mut spec = json!({"clientId": client_id, "clientSecret": {}, "verification": proof});
+        if vault {
+            let entry = json!({"vaultUrl": "https://kv-payments.vault.azure.net", "name": name});
+            spec["publish"] = json!({"secret": {}, "keyVaults": [entry]});
+        }
+        let metadata = json!({"name": name, "namespace": "payments"});
+        self.apply(ours("EntraAppCredential", json!({"metadata": metadata, "spec": spec}))?).await.map(drop)
+    }
+
+    fn resources(&self) -> anyhow::Result<Api<DynamicObject>> {
+        self.api(&ours("EntraAppCredential", json!({"metadata": {"name": "any", "namespace": "payments"}}))?)
+    }
+
+    /// Waits until a resource is so.
+    async fn wait(&self, name: &str, is_so: impl Fn(&DynamicObject) -> bool) -> anyhow::Result<DynamicObject> {
+        let api = self.resources()?;
+        let so = |object: Option<&DynamicObject>| object.is_some_and(&is_so);
+        let Ok(found) = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, so)).await else {
+            let last =
+                api.get_opt(name).await?.map(|object| at(&object, "/status/conditions").clone()).unwrap_or_default();
+            anyhow::bail!("{name} is not as it should be within {PATIENCE:?}; last it was told {last}")
+        };
+        found?.with_context(|| format!("{name} is gone"))
+    }
+
+    async fn apply(&self, manifest: DynamicObject) -> anyhow::Result<DynamicObject> {
+        let name = manifest.name_any();
+        let applied = self.api(&manifest)?.patch(&name, &PatchParams::apply("demo"), &Patch::Apply(&manifest)).await;
         match applied {
             // What the API server says is said for people; its struct is not.
             Err(kube::Error::Api(status)) => Err(anyhow::anyhow!("{}", status.message)),
@@ -179,25 +277,40 @@ impl Story {
     fn api(&self, object: &DynamicObject) -> anyhow::Result<Api<DynamicObject>> {
         let types = object.types.as_ref().context("a manifest without apiVersion and kind")?;
         let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
-        Ok(match object.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+        Ok(match &object.metadata.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         })
     }
 }
 
-/// The condition `Ready`.
-fn ready(object: Option<&DynamicObject>) -> Option<Value> {
-    let conditions = object?.data.pointer("/status/conditions")?.as_array()?;
-    conditions.iter().find(|condition| condition["type"] == "Ready").cloned()
+fn secs(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64()
 }
 
-fn all(manifests: &str) -> anyhow::Result<Vec<DynamicObject>> {
-    serde_saphyr::from_multiple(manifests).context("could not read a manifest of the demo")
+/// The value that a Secret carries.
+fn value(secret: &Secret) -> Option<Vec<u8>> {
+    Some(secret.data.as_ref()?.get("AZURE_CLIENT_SECRET")?.0.clone())
 }
 
-fn one(manifest: &str) -> anyhow::Result<DynamicObject> {
-    all(manifest)?.into_iter().next().context("an empty manifest")
+/// A part of an object.
+fn at<'a>(object: &'a DynamicObject, pointer: &str) -> &'a Value {
+    object.data.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+fn text(object: &DynamicObject, pointer: &str) -> String {
+    at(object, pointer).as_str().unwrap_or_default().to_owned()
+}
+
+/// Why `Ready` is as it is.
+fn reason(object: &DynamicObject) -> String {
+    let conditions = at(object, "/status/conditions").as_array().cloned().unwrap_or_default();
+    let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
+    ready["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+fn ours(kind: &str, content: Value) -> anyhow::Result<DynamicObject> {
+    object("keywright.dev/v1alpha1", kind, content)
 }
 
 fn object(api_version: &str, kind: &str, mut content: Value) -> anyhow::Result<DynamicObject> {
