@@ -35,6 +35,12 @@ bench: toolchains ## Measure it under 1,000 resources, as it ships; figures for 
 	$(CARGO) build --quiet --locked --workspace --release
 	@exec $(TARGET)/release/keywright-bench $(ARGS)
 
+.PHONY: sweep
+sweep: toolchains ## Kill the operator around every request of a first issue, and see it end well all the same
+	$(CARGO) build --quiet --locked --workspace
+	$(TARGET)/debug/keywright-sandbox build
+	$(CARGO) test --quiet --locked --test scenarios -- --ignored --nocapture sweep
+
 .PHONY: conformance
 conformance: toolchains ## Hold the simulator of Azure to Microsoft's own Python clients; needs Python 3.11
 	$(CARGO) build --quiet --locked --package keywright-sandbox

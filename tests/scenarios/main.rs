@@ -16,6 +16,7 @@ mod newer;
 mod rbac;
 mod rooms;
 mod rules;
+mod sweep;
 mod telling;
 mod town;
 
@@ -105,6 +106,14 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
         newer: what_a_newer_definition_allows_is_told_and_never_lost;
         rooms: product_and_sandbox_share_no_code;
     )
+    .into_iter()
+    .chain(scenarios!(shared, sweep: every_request_of_a_first_issue_may_be_the_last;).into_iter().map(on_request))
+    .collect()
+}
+
+/// One that takes so long that it has a command of its own.
+fn on_request(trial: Trial) -> Trial {
+    trial.with_ignored_flag(true)
 }
 
 /// A scenario in the shared town.

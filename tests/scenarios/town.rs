@@ -1,8 +1,10 @@
 //! Where scenarios happen: a control plane with our kinds, and in it a place for each scenario; or a firm, which is a
 //! place with an Azure of its own, and pods that sign in.
 
+mod course;
 mod ending;
 mod firm;
+mod lanes;
 mod pods;
 
 use std::{
@@ -11,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-pub use self::firm::{Firm, Side};
+pub use self::{
+    course::RESOURCE,
+    firm::{Firm, Side},
+    lanes::in_lanes,
+};
 
 use k8s_openapi::{
     api::{core::v1::Namespace, events::v1::Event},

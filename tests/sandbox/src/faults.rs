@@ -129,6 +129,18 @@ impl Point {
         &self.verb
     }
 
+    /// To what it is asked.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Which of the requests there are meant.
+    #[must_use]
+    pub const fn when(&self) -> When {
+        self.when
+    }
+
     /// Whoever asks under this name is spared, and not counted.
     #[must_use]
     pub fn sparing(self, user_agent: &str) -> Self {

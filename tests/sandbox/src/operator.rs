@@ -102,6 +102,16 @@ impl Operator {
         self.held.signal(Signal::Term);
     }
 
+    /// Makes it stand still, wherever it is (SIGSTOP), and returns without waiting.
+    pub fn pause(&self) {
+        self.held.signal(Signal::Stop);
+    }
+
+    /// Lets it go on (SIGCONT), as if nothing had been.
+    pub fn resume(&self) {
+        self.held.signal(Signal::Continue);
+    }
+
     /// Waits until it has ended.
     pub async fn exited(&self, timeout: Duration) -> anyhow::Result<ExitStatus> {
         let ended = tokio::time::timeout(timeout, self.held.ended()).await;

@@ -58,7 +58,8 @@ fn pattern(service: &str, path: &str) -> Option<String> {
         VAULT => of_a_vault(segments),
         _ => return None,
     };
-    Some(format!("/{}", pattern.join("/")))
+    let end = if path.len() > 1 && path.ends_with('/') { "/" } else { "" }; // a client may write it, and a rule must match it
+    Some(format!("/{}{end}", pattern.join("/")))
 }
 
 /// Of `/api/v1/namespaces/a/pods/b/status` the names of the namespace and of the pod are left out.
@@ -122,6 +123,7 @@ mod tests {
             ),
             (GRAPH, "/v1.0/applications/delta".into(), "/v1.0/applications/delta"),
             (VAULT, "/kv-a/secrets/payments/0123456789abcdef0123456789abcdef".into(), "/*/secrets/*/*"),
+            (VAULT, "/kv-a/secrets/payments/".into(), "/*/secrets/*/"),
             (VAULT, "/kv-a/secrets/payments/versions".into(), "/*/secrets/*/versions"),
             (VAULT, "/kv-a/deletedsecrets/payments/recover".into(), "/*/deletedsecrets/*/recover"),
         ] {

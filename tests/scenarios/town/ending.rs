@@ -2,6 +2,7 @@
 //! in the data of Secrets.
 
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -11,7 +12,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use keywright_sandbox::{
     Ledger, Operator,
-    ledger::{Leak, Offence},
+    azure::{Actor, SecretWhat},
+    ledger::{Credential, Leak, Offence},
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -22,6 +24,7 @@ use kube::{
 };
 use libtest_mimic::Failed;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use super::{Firm, chain, insist};
 use crate::lifecycle::Admin;
@@ -87,6 +90,50 @@ impl Firm {
         });
         let found: Vec<_> = found.collect();
         Ok(found.into_iter().fold(ledger, |ledger, (fingerprint, time)| ledger.published(fingerprint, time)))
+    }
+
+    /// The credentials that the operator has minted, whatever became of them.
+    pub async fn minted(&self) -> Result<Vec<Credential>, Failed> {
+        let by = Actor::Application(self.keywright.client_id);
+        Ok(self.ledger().await?.verdict().credentials.into_iter().filter(|one| one.by == by).collect())
+    }
+
+    /// Those that were ever anywhere for others to take.
+    pub async fn ever_published(&self) -> Result<BTreeSet<Uuid>, Failed> {
+        let credentials = self.ledger().await?.verdict().credentials;
+        let stored =
+            self.azure.secret_changes(self.payments.tenant).into_iter().filter_map(|change| match change.what {
+                SecretWhat::Stored { fingerprint, .. } => Some(fingerprint),
+                _ => None,
+            });
+        let of_value = |fingerprint| credentials.iter().find(|one| one.fingerprint == fingerprint);
+        let in_vault = stored.filter_map(of_value).map(|one| one.key_id);
+        let texts = self.published.so_far().await?.into_iter().map(|(_, text)| ("", text));
+        let in_secrets = self.ledger().await?.leaks(texts).into_iter().map(|found| found.key_id);
+        Ok(in_vault.chain(in_secrets).collect())
+    }
+
+    /// The records of this place.
+    pub async fn records(&self) -> Result<Vec<Secret>, Failed> {
+        let secrets: Api<Secret> = Api::namespaced(self.town.admin(), &self.name);
+        Ok(secrets.list(&ListParams::default().fields(&format!("type={RECORD}"))).await?.items)
+    }
+
+    /// Wait until nothing is left to be done: every credential is published or gone, and there is a record of nothing but
+    /// what is published.
+    pub async fn comes_to_rest(&self) -> Result<(), Failed> {
+        self.until(|| async {
+            let orphans = self.ledger().await?.verdict().orphans;
+            let records = self.records().await?;
+            let at_rest = |record: &Secret| {
+                let stage = record.annotations().get("keywright.dev/stage");
+                stage.is_some_and(|stage| stage == "publishing") && record.finalizers().is_empty()
+            };
+            let restless: Vec<String> = records.iter().filter(|one| !at_rest(one)).map(ResourceExt::name_any).collect();
+            let rests = orphans.is_empty() && restless.is_empty();
+            Ok(if rests { Ok(()) } else { Err(format!("left over are {orphans:?} and the records {restless:?}")) })
+        })
+        .await
     }
 
     /// The end of a scenario: nothing is wrong in the ledger, and no value anywhere where it must not be.

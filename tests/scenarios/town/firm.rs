@@ -2,7 +2,10 @@
 //! in it the operator's application with its secret, the workload's, which the operator owns, and a vault that the
 //! operator may write to. The shipped binary finds it at the real host names.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Instant,
+};
 
 use k8s_openapi::api::core::v1::Secret;
 use keywright_sandbox::{
@@ -19,7 +22,7 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{Place, Town, chain, ending::Published};
+use super::{PATIENCE, Place, Town, chain, ending::Published};
 
 /// The Secret with what the operator signs in with.
 const IDENTITY: &str = "keywright-identity";
@@ -101,7 +104,7 @@ impl Town {
         place.client_id = payments.client_id.to_string();
         place.env = surroundings(&azure);
         place.args = ["--time-scale", "0.02"].map(str::to_owned).into();
-        let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "timeout": "30s", "minAge": "0s"});
+        let proof = json!({"consecutiveSuccesses": 3, "interval": "0s", "timeout": "30s", "minAge": "0s"});
         place.asking = json!({"spec": {"verification": proof}});
         let published = Published::watch(secrets, IDENTITY);
         let vault = format!("https://{vault}.vault.azure.net");
@@ -148,6 +151,24 @@ impl Firm {
         entries.extend(self.azure.journal().entries());
         entries.sort_by_key(|entry| entry.time);
         points::touched(&entries)
+    }
+
+    /// Wait until something is so; it is looked at anew with each request that reaches Azure or the API server.
+    pub async fn until<F>(&self, holds: impl Fn() -> F) -> Result<(), Failed>
+    where
+        F: Future<Output = Result<Result<(), String>, Failed>>,
+    {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (asked, called) = (self.proxy.journal().len(), self.azure.journal().len());
+            let Err(why_not) = holds().await? else { return Ok(()) };
+            let left = end.saturating_duration_since(Instant::now());
+            let further = tokio::select! {
+                further = self.proxy.journal().wait_for(|entry| entry.number >= asked, left) => further,
+                further = self.azure.journal().wait_for(|entry| entry.number >= called, left) => further,
+            };
+            further.map_err(|_| why_not)?;
+        }
     }
 
     /// The rules of the service that a point is at.

@@ -1,0 +1,80 @@
+//! The course of a first issue: a firm in which a credential is declared, for a Secret and for an entry of a vault, and
+//! the end to which it must come, whatever happens on the way.
+
+use std::ops::{Deref, DerefMut, RangeInclusive};
+
+use keywright_sandbox::{Operator, azure::NewPassword};
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Firm, Town, chain, insist, same};
+
+/// The name of the resource, of its Secret, and of its entry.
+pub const RESOURCE: &str = "payments-api";
+
+/// A firm in which a credential is declared. What a firm can, it can.
+pub struct Course {
+    firm: Firm,
+    /// A credential of the application that somebody made by hand.
+    pub by_hand: Uuid,
+}
+
+impl Deref for Course {
+    type Target = Firm;
+
+    fn deref(&self) -> &Firm {
+        &self.firm
+    }
+}
+
+impl DerefMut for Course {
+    fn deref_mut(&mut self) -> &mut Firm {
+        &mut self.firm
+    }
+}
+
+impl Town {
+    /// A firm of this name in which a credential is declared, before there is any operator.
+    pub async fn course(&self, name: &str) -> Result<Course, Failed> {
+        let course = self.undeclared(name).await?;
+        course.declare(&json!({})).await?;
+        Ok(course)
+    }
+
+    /// The same without the resource.
+    pub async fn undeclared(&self, name: &str) -> Result<Course, Failed> {
+        let firm = self.firm(name).await?;
+        let made = NewPassword { display_name: Some("made by hand".to_owned()), ..NewPassword::default() };
+        let by_hand = firm.azure.seed_password(&firm.payments, made).map_err(chain)?.key_id;
+        firm.tenant(&json!({})).await?;
+        Ok(Course { firm, by_hand })
+    }
+}
+
+impl Course {
+    /// Declare the credential: a merge patch over one for both kinds of targets.
+    pub async fn declare(&self, patch: &Value) -> Result<(), Failed> {
+        let both = json!({"spec": {"publish": {"secret": {}, "keyVaults": [self.entry(RESOURCE)]}}});
+        self.resource(RESOURCE, &crate::manifests::merged(both, patch)).await
+    }
+
+    /// An entry of the vault, as a target.
+    pub fn entry(&self, name: &str) -> Value {
+        json!({"vaultUrl": self.vault, "name": name})
+    }
+
+    /// Wait until it is published and nothing is left to be done; so many credentials were minted for it, one of them was
+    /// ever published, the others are gone, and nothing that is somebody else's was touched.
+    pub async fn ends_published(&self, operator: &Operator, minted: RangeInclusive<usize>) -> Result<(), Failed> {
+        self.told(RESOURCE, "Published").await?;
+        self.comes_to_rest().await?;
+        let ours = self.minted().await?;
+        insist(minted.contains(&ours.len()), format!("{minted:?} should have been minted, but {} were", ours.len()))?;
+        same("credentials that were ever published", self.ever_published().await?.len(), 1)?;
+        let left: Vec<Uuid> =
+            self.azure.passwords(&self.payments).map_err(chain)?.iter().map(|one| one.key_id).collect();
+        insist(left.len() == 2 && left.contains(&self.by_hand), format!("on the application there are {left:?}"))?;
+        self.ends_clean(operator).await
+    }
+}
