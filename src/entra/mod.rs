@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`cloud`], [`identity`] with `assertion`, `tokens` and `no_token` (how the operator signs in), [`graph`]
 //! with `call`, `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once); [`codes`] (what Entra's refusals mean;
-//! pure), [`sign_in`] (the proof of a credential).
+//! pure), [`mod@sign_in`] (the proof of a credential).
 
 mod assertion;
 mod call;
