@@ -12,13 +12,16 @@ mod firms;
 mod first_issue;
 mod lifecycle;
 mod manifests;
+mod meddling;
 mod newer;
 mod rbac;
+mod rivals;
 mod rooms;
 mod rules;
 mod sweep;
 mod telling;
 mod town;
+mod weather;
 
 use std::{future::Future, io::Write, process::ExitCode, sync::Arc};
 
@@ -90,6 +93,22 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             pods_wait_for_what_is_published_and_sign_in_with_it
             a_secret_that_leaves_its_place_is_found
             an_operator_dies_at_the_point_that_it_is_to_die_at;
+        weather:
+            replicas_that_lag_and_flap_are_waited_for
+            a_credential_whose_answer_was_lost_is_found_when_reads_show_it_late
+            a_value_that_can_be_kept_only_in_the_end_is_minted_once;
+        meddling:
+            a_status_that_is_wiped_at_any_stage_changes_nothing
+            a_spec_that_is_changed_at_any_stage_is_what_counts_in_the_end
+            a_suspended_resource_says_its_next_step_and_goes_on_where_it_was
+            a_suspended_resource_that_was_never_begun_is_a_dry_run
+            a_resource_that_comes_back_at_any_stage_is_published
+            a_resource_that_is_deleted_at_any_stage_leaves_what_was_published_and_nothing_else
+            a_resource_that_comes_back_after_its_publication_finds_its_credential;
+        rivals:
+            two_operators_at_once_publish_one_credential
+            a_mint_and_a_keep_that_come_too_late_are_taken_back
+            an_operator_that_stood_still_at_any_stage_harms_nothing_when_it_goes_on;
         lifecycle:
             it_ends_in_good_order
             it_ends_although_a_call_hangs
@@ -107,7 +126,16 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
         rooms: product_and_sandbox_share_no_code;
     )
     .into_iter()
-    .chain(scenarios!(shared, sweep: every_request_of_a_first_issue_may_be_the_last;).into_iter().map(on_request))
+    .chain(
+        scenarios!(shared,
+            sweep: every_request_of_a_first_issue_may_be_the_last;
+            weather: every_fault_at_every_request_ends_the_same;
+            // Not decided yet: what is left is reported as `UnknownCredential`, and the scenario wants it gone.
+            meddling: a_record_that_somebody_deletes_at_any_stage_costs_no_more_than_a_credential;
+        )
+        .into_iter()
+        .map(on_request),
+    )
     .collect()
 }
 

@@ -25,16 +25,6 @@ use crate::{
 const WATCHED: &str = "a watched namespace";
 const HOME: &str = "the operator's namespace";
 
-/// Rights that no scenario uses yet, and until when.
-const AWAITED: [(&str, &str); 3] = [
-    (
-        "get entraappcredentials.keywright.dev in a watched namespace",
-        "until a scenario deletes a resource in mid-issue",
-    ),
-    ("delete secrets in a watched namespace", "until a scenario ends with a record that nobody needs"),
-    ("list pods in a watched namespace", "until a scenario abandons or retires a credential"),
-];
-
 /// What was given to an operator, and what it asked for.
 struct Book {
     given: BTreeSet<Right>,
@@ -67,14 +57,11 @@ pub fn imbalance() -> Vec<String> {
     }
     let is_used = |given: &Right| needed.iter().any(|needed| given.is_enough_for(needed));
     let is_given = |needed: &Right| given.iter().any(|given| given.is_enough_for(needed));
-    let awaited = |right: &Right| AWAITED.iter().find(|(awaited, _)| *awaited == right.to_string());
-    let unused = given.iter().filter(|right| !is_used(right) && awaited(right).is_none());
+    let unused = given.iter().filter(|right| !is_used(right));
     let missing = needed.iter().filter(|right| !is_given(right));
-    let here = given.iter().filter(|right| is_used(right)).filter_map(awaited);
     let unused = unused.map(|right| format!("the chart gives what no scenario uses: {right}"));
     let missing = missing.map(|right| format!("a scenario uses what the chart does not give: {right}"));
-    let here = here.map(|(right, until)| format!("awaited {until}, which is here; no longer await: {right}"));
-    unused.chain(missing).chain(here).collect()
+    unused.chain(missing).collect()
 }
 
 /// Everything that can be said in the values.

@@ -6,6 +6,7 @@ mod ending;
 mod firm;
 mod lanes;
 mod pods;
+mod stages;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,13 +15,17 @@ use std::{
 };
 
 pub use self::{
-    course::RESOURCE,
+    course::{Course, RESOURCE},
     firm::{Firm, Side},
     lanes::in_lanes,
+    stages::{KEEPING, MINTING, STAGES, Stage},
 };
 
 use k8s_openapi::{
-    api::{core::v1::Namespace, events::v1::Event},
+    api::{
+        core::v1::{Namespace, Secret},
+        events::v1::Event,
+    },
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use keywright::api::{EntraAppCredential, EntraTenant};
@@ -181,11 +186,16 @@ impl Place {
 
     /// An operator for this namespace, just started, as the chart starts it.
     pub async fn starting_operator(&self) -> Result<Operator, Failed> {
+        self.starting_operator_as(&self.name).await
+    }
+
+    /// The same under a name of its own, for where there are several.
+    pub async fn starting_operator_as(&self, instance: &str) -> Result<Operator, Failed> {
         rbac::keep_books(self)?;
         let account = self.release.account().map_err(chain)?;
         let kubeconfig = self.town.plane.kubeconfig_for(&self.home, &account, Via::Proxy(&self.proxy)).await;
         let (args, env) = self.release.command().map_err(chain)?;
-        let own = ["--admin-address", "127.0.0.1:0", "--instance", &self.name];
+        let own = ["--admin-address", "127.0.0.1:0", "--instance", instance];
         let args = args.iter().map(String::as_str).chain(own).chain(self.args.iter().map(String::as_str));
         let env = env.iter().chain(&self.env).map(|(name, value)| (name, value));
         let operator = Operator::start(Path::new(BINARY), &kubeconfig.map_err(chain)?, args, env).map_err(chain)?;
@@ -231,6 +241,11 @@ impl Place {
     /// The resources of this place.
     pub fn resources(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.town.admin(), &self.name, &kube::core::ApiResource::erase::<EntraAppCredential>(&()))
+    }
+
+    /// The Secrets of this place.
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.town.admin(), &self.name)
     }
 
     /// All tenants.

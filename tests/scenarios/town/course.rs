@@ -3,7 +3,10 @@
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
-use keywright_sandbox::{Operator, azure::NewPassword};
+use keywright_sandbox::{
+    Operator,
+    azure::{self, NewPassword},
+};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,15 +47,23 @@ impl Town {
 
     /// The same without the resource.
     pub async fn undeclared(&self, name: &str) -> Result<Course, Failed> {
-        let firm = self.firm(name).await?;
-        let made = NewPassword { display_name: Some("made by hand".to_owned()), ..NewPassword::default() };
-        let by_hand = firm.azure.seed_password(&firm.payments, made).map_err(chain)?.key_id;
-        firm.tenant(&json!({})).await?;
-        Ok(Course { firm, by_hand })
+        Course::in_firm(self.firm(name).await?).await
+    }
+
+    /// The same in a firm with an Azure like this.
+    pub async fn undeclared_with(&self, name: &str, options: azure::Options) -> Result<Course, Failed> {
+        Course::in_firm(self.firm_with(name, options).await?).await
     }
 }
 
 impl Course {
+    async fn in_firm(firm: Firm) -> Result<Self, Failed> {
+        let made = NewPassword { display_name: Some("made by hand".to_owned()), ..NewPassword::default() };
+        let by_hand = firm.azure.seed_password(&firm.payments, made).map_err(chain)?.key_id;
+        firm.tenant(&json!({})).await?;
+        Ok(Self { firm, by_hand })
+    }
+
     /// Declare the credential: a merge patch over one for both kinds of targets.
     pub async fn declare(&self, patch: &Value) -> Result<(), Failed> {
         let both = json!({"spec": {"publish": {"secret": {}, "keyVaults": [self.entry(RESOURCE)]}}});

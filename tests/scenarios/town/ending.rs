@@ -115,8 +115,7 @@ impl Firm {
 
     /// The records of this place.
     pub async fn records(&self) -> Result<Vec<Secret>, Failed> {
-        let secrets: Api<Secret> = Api::namespaced(self.town.admin(), &self.name);
-        Ok(secrets.list(&ListParams::default().fields(&format!("type={RECORD}"))).await?.items)
+        Ok(self.secrets().list(&ListParams::default().fields(&format!("type={RECORD}"))).await?.items)
     }
 
     /// Wait until nothing is left to be done: every credential is published or gone, and there is a record of nothing but
