@@ -1,10 +1,7 @@
 //! What one process remembers of its own doing with a resource. A crash forgets it, and nothing depends on that: the
 //! record is the evidence, this only makes it quicker.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
@@ -22,8 +19,6 @@ pub struct Mine {
     pub removed: BTreeMap<KeyId, Timestamp>,
     /// What did not succeed yet.
     pub failing: BTreeMap<Work, Failing>,
-    /// What it has told people about as unknown, so that it is told once.
-    pub reported: BTreeSet<KeyId>,
 }
 
 /// An attempt of this process.

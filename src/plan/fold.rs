@@ -24,7 +24,7 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         {
             failed(seen, work, undone(step), now);
         }
-        Outcome::Outpaced | Outcome::Overtaken | Outcome::Expired | Outcome::Unkept => {}
+        Outcome::Outpaced | Outcome::Overtaken | Outcome::Expired => {}
         _ => {
             seen.mine.failing.remove(&work);
         }
@@ -40,7 +40,6 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Outpaced => outpaced(seen, step),
         Outcome::Overtaken => overtaken(seen, step),
         Outcome::Lost => lost(seen, step),
-        Outcome::Unkept => unkept(seen, step),
         Outcome::Verdict(verdict) => tried(seen, step, verdict, now),
         Outcome::Removed => removed(seen, step, now),
         Outcome::Forgotten => forgotten(seen, step),
@@ -176,16 +175,6 @@ fn lost(seen: &mut Observation, step: &Step) {
         } else {
             own.fate = Fate::Lost { key_id };
         }
-    }
-}
-
-/// The value may be written again, over the record as it is now.
-fn unkept(seen: &mut Observation, step: &Step) {
-    seen.records.listed_at = None;
-    if let Step::Settle { sequence, nonce } = step
-        && let Some(OwnAttempt { fate: Fate::Held { unsettled, .. }, .. }) = attempt(seen, *sequence, nonce)
-    {
-        *unsettled = false;
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] and [`timing`] (the values in
 //! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] (what can be done),
-//! `scene` (what every rule asks), `issue` (from nothing to a proven credential), `publish` and `target` (where it goes),
+//! `scene` (what every rule asks), `issue` (from nothing to a kept credential), `proof` (whether it is any good), `publish` and `target` (where it goes),
 //! `removal` (the one gate through which credentials leave), [`fold`] (what a step has brought); [`report`] with `standing` and
 //! `told` (what people see).
 
@@ -12,6 +12,7 @@ pub mod fold;
 mod issue;
 mod pattern;
 pub mod policy;
+mod proof;
 mod publish;
 pub mod readable;
 mod removal;
@@ -92,7 +93,7 @@ const RULES: [Rule; 10] = [
     removal::remove_what_was_lost,               // and nobody else can know
     issue::bring_on_its_way,                     // open, mint, prove
     publish::publish,                            // and keep it published
-    issue::close_what_was_overtaken,             // records that will never be published
+    proof::close_what_was_overtaken,             // records that will never be published
     removal::look_for_what_may_have_been_minted, // answers that were lost
     removal::remove_what_is_left_over,           // through the gate
     removal::forget_what_is_gone,                // records of what is gone
@@ -104,7 +105,7 @@ const RULES: [Rule; 10] = [
 const LAST_RULES: [Rule; 7] = [
     issue::keep_what_is_held,
     removal::remove_what_was_lost,
-    issue::give_everything_up,
+    proof::give_everything_up,
     removal::look_for_what_may_have_been_minted,
     removal::remove_what_is_left_over,
     removal::forget_what_is_gone,

@@ -2,7 +2,7 @@
 //! its own, and repaired from the record when it is something else.
 
 use super::{
-    scene::{Ruling, Scene, Wait, unless_passed},
+    scene::{Ruling, Scene, Wait, after, unless_passed},
     step::Step,
     target,
 };
@@ -87,34 +87,33 @@ fn not_ahead(scene: &Scene<'_>, record: &Record, id: &TargetId, state: &TargetSt
 }
 
 /// A record that says it is published is believed only with our mark on its credential in Graph, or our own memory of
-/// having kept it: anybody who may create Secrets could write one.
+/// having kept it: anybody who may create Secrets could write one, with a value of their own that signs in.
 fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     let own =
         scene.seen.mine.attempts.iter().any(|own| {
             own.sequence == record.entry.sequence && own.fate == Fate::Kept && record.entry.knows(&own.nonce)
         });
-    if own || scene.seen.mine.proof.as_ref().is_some_and(|proof| proof.key_id == kept.key_id && proof.successes > 0) {
+    if own {
         return Ruling::Pass;
     }
-    let application = match &scene.seen.application {
-        Some(looked) => &looked.found,
-        None => return scene.attempt(Step::ReadApplication),
-    };
-    let marked = application.credentials.iter().find(|one| one.key_id == kept.key_id).and_then(Credential::mark);
+    let Some(looked) = &scene.seen.application else { return scene.attempt(Step::ReadApplication) };
+    let marked = looked.found.credentials.iter().find(|one| one.key_id == kept.key_id).and_then(Credential::mark);
     match marked {
         Some(mark) if mark.owner == scene.seen.owner && record.entry.knows(&mark.nonce) => Ruling::Pass,
-        _ if scene.is_fresh(scene.seen.application.as_ref().map_or(scene.now, |looked| looked.at)) => {
-            Ruling::Wait(Wait {
-                reason: Reason::RecordForged,
-                waiting_for: format!(
-                    "record {} names credential {}, which Entra does not show with our mark, so it is published nowhere anew: \
-                     was it removed in Entra, or did somebody else write the record?",
-                    record.entry.name(),
-                    kept.key_id
-                ),
-                until: Some(super::scene::after(scene.now, scene.timing.drift)),
-            })
+        _ if scene.is_fresh(looked.at) && !scene.has_passed(kept.issued_at, scene.timing.absence) => {
+            let what = format!("Entra's reads to show credential {}, which was minted a moment ago", kept.key_id);
+            Ruling::wait(Reason::Publishing, what, Some(after(looked.at, scene.timing.fresh + scene.timing.margin)))
         }
+        _ if scene.is_fresh(looked.at) => Ruling::Wait(Wait {
+            reason: Reason::RecordForged,
+            waiting_for: format!(
+                "record {} names credential {}, which Entra does not show with our mark, so it is published nowhere anew: \
+                     was it removed in Entra, or did somebody else write the record?",
+                record.entry.name(),
+                kept.key_id
+            ),
+            until: Some(after(scene.now, scene.timing.drift)),
+        }),
         _ => scene.attempt(Step::ReadApplication),
     }
 }

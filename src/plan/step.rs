@@ -168,8 +168,6 @@ pub enum Outcome {
     Outpaced,
     /// The value in memory is in no record, and never will be.
     Lost,
-    /// The value in memory is in no record yet, and may still be put there.
-    Unkept,
     /// A target has changed since it was looked at.
     Overtaken,
     /// A sign-in has shown something.
@@ -202,7 +200,6 @@ impl Outcome {
             Self::Outpaced => "outpaced",
             Self::Overtaken => "overtaken",
             Self::Lost => "lost",
-            Self::Unkept => "unkept",
             Self::Expired => "expired",
             Self::Failed(_) => "failed",
         }

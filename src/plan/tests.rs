@@ -5,8 +5,11 @@ use serde_json::json;
 
 use super::{Decision, Moment, Next, Step, Timing, fixtures::*, plan, report, tenant};
 use crate::{
-    api::{EntraAppCredentialStatus, Reason, conditions::READY},
-    facts::{Nonce, Observation, TenantObservation, TenantSeen},
+    api::{ClientId, EntraAppCredentialStatus, KeyId, Reason, TenantId, conditions::READY, grant::CredentialKind},
+    facts::{
+        Application, Attempt, Credential, Entry, Kept, Looked, Mark, Nonce, ObjectId, Observation, Proof, Record,
+        Records, Sequence, Stage, TargetId, TargetState, TenantObservation, TenantSeen, Verdict,
+    },
 };
 
 const MORNING: Timestamp = Timestamp::constant(1_795_248_000, 0);
@@ -316,4 +319,72 @@ fn a_tenant_whose_defaults_nobody_may_use_is_refused() {
 fn a_tenant_from_another_version_says_so() {
     let seen = tenant_seen(&json!({"tenantId": OTHER, "cloud": "Moon"}));
     assert_eq!(tenant::report(&seen, MORNING).event.unwrap().reason, Reason::SpecUndecodable);
+}
+
+/// A record that says it is published, and a proof that its value signs in; nothing is at its target.
+fn published(display_name: &str) -> Observation {
+    let mut seen = world().seen();
+    let key_id = KeyId(uuid::Uuid::from_u128(7));
+    let first = Attempt { nonce: Nonce::of([2; 10]), holder: "another".into(), at: MORNING };
+    let long_ago = MORNING - Timing::REAL.late_mint;
+    let entry = Entry {
+        owner: seen.owner.clone(),
+        resource: "payments-api".into(),
+        tenant: TenantId(OTHER.parse().unwrap()),
+        client_id: ClientId(CLIENT.parse().unwrap()),
+        kind: CredentialKind::ClientSecret,
+        sequence: Sequence(1),
+        attempts: vec![first],
+        replaces: None,
+        kept: Some(Kept { key_id, issued_at: long_ago, expires_at: None }),
+        stage: Stage::Publishing,
+        published_to: vec![TargetId::Secret("payments-api".into())],
+        verified_at: Some(MORNING),
+        published_at: None,
+        proven_at: None,
+        abandoned_at: None,
+    };
+    let record =
+        Record { uid: "u".into(), version: "1".into(), created_at: long_ago, finalized: false, deleting: false, entry };
+    seen.records = Records { list: vec![record], forged: vec![], listed_at: Some(MORNING) };
+    let absent = Looked { at: MORNING, found: TargetState::Absent };
+    seen.targets.insert(TargetId::Secret("payments-api".into()), absent);
+    let credential = Credential {
+        key_id,
+        kind: CredentialKind::ClientSecret,
+        display_name: Some(display_name.to_owned()),
+        hint: None,
+        start: None,
+        end: None,
+    };
+    let object_id = ObjectId(uuid::Uuid::nil());
+    let found = Application { object_id, most_secrets: None, credentials: vec![credential] };
+    seen.application = Some(Looked { at: MORNING, found });
+    seen.mine.proof = Some(Proof {
+        key_id,
+        since: long_ago,
+        successes: 8,
+        first_success_at: Some(long_ago),
+        last_at: MORNING,
+        misses: 0,
+        last: Verdict::Accepted,
+    });
+    seen
+}
+
+#[test]
+fn a_record_is_believed_with_our_mark_in_entra() {
+    let mark = Mark { owner: world().seen().owner, sequence: Sequence(1), nonce: Nonce::of([2; 10]) };
+    let next = decided(&published(&mark.display_name("payments", "payments-api"))).next;
+    assert!(matches!(next, Next::Do(Step::Publish { .. })), "{next:?}");
+}
+
+#[test]
+fn a_record_with_a_value_that_signs_in_but_without_our_mark_is_published_nowhere() {
+    let seen = published("made by hand");
+    let Next::Wait(waits) = decided(&seen).next else { panic!("something is done: {:?}", decided(&seen).next) };
+    assert_eq!(waits[0].reason, Reason::RecordForged, "{waits:?}");
+    let fenced = Mark { owner: seen.owner.clone(), sequence: Sequence(1), nonce: Nonce::of([3; 10]) };
+    let next = decided(&published(&fenced.to_string())).next;
+    assert!(!matches!(next, Next::Do(Step::Publish { .. })), "an attempt that the record does not know: {next:?}");
 }
