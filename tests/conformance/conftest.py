@@ -106,6 +106,10 @@ class Application:
         told = self.administer("POST", "/passwords", wanted)
         return Password(told["keyId"], told["secretText"])
 
+    def certificate(self, pem: str, **wanted: Any) -> str:
+        """A certificate that is there of old, unless it is to be lagging; the answer is its ID."""
+        return self.administer("POST", "/certificates", {"pem": pem, **wanted})["keyId"]
+
     def sign_ins(self) -> list[int]:
         """How the sign-ins of the tenant were answered, one after the other."""
         return [one["status"] for one in self.tenant.azure.journal("token", "signIn", self.tenant.id)]

@@ -21,8 +21,16 @@ use crate::rights::Right;
 
 const HELM: &str = "helm.sh/helm/v4";
 
-/// What is applied for the rights to hold; all else of a release runs something.
-const ACCESS: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+/// What is applied for the rights to hold, and to be bounded; all else of a release runs something.
+const ACCESS: [&str; 7] = [
+    "ServiceAccount",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+];
 
 /// The chart of this repository, and the Helm that renders it.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
-//! The demo: a first secret from its declaration to pods that sign in with it, and then things are broken before one's eyes.
+//! The demo: a first secret from its declaration to pods that sign in with it, things that are broken before one's eyes,
+//! and rotations under workloads that never stop to sign in.
 //! Shown to somebody who has never seen it; ends well only if everything is again as it should be.
 
+mod rotation;
 mod screen;
 mod story;
 

@@ -3,7 +3,10 @@
 //! changes nothing, and knows the product only as an application that calls Graph.
 
 mod blame;
+mod certificates;
+mod federated;
 mod leaks;
+mod mark;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -39,9 +42,11 @@ pub struct Credential {
     pub client_id: Uuid,
     /// The credential's ID.
     pub key_id: Uuid,
-    /// Its name.
+    /// What it is.
+    pub kind: Kind,
+    /// Its name; of a federated one what is said of it, if anything is: there is its mark.
     pub name: String,
-    /// What can be told of its value.
+    /// What can be told of its value; of a federated one, [`Fingerprint::of_federated`], and of a certificate its own.
     pub fingerprint: Fingerprint,
     /// When it was minted.
     pub minted: Timestamp,
@@ -51,9 +56,22 @@ pub struct Credential {
     pub known: Timestamp,
     /// When it expires.
     pub end: Timestamp,
+    /// When somebody else changed it through Graph for the first time, and who.
+    pub edited: Option<(Timestamp, Actor)>,
     /// When it was removed, and by whom.
     pub removed: Option<(Timestamp, Actor)>,
-    value: String,
+    value: Option<String>,
+}
+
+/// What a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A client secret.
+    Secret,
+    /// A certificate.
+    Certificate,
+    /// A federated credential.
+    Federated,
 }
 
 /// Who held what, when: of a testimony, what is needed here.
@@ -90,6 +108,8 @@ pub enum Offence {
     Orphan,
     /// A credential of somebody else was removed through Graph.
     ForeignRemoved,
+    /// A credential of somebody else was changed through Graph.
+    ForeignEdited,
     /// A credential was removed while a pod held it.
     RemovedWhileHeld,
     /// At some moment an application had no credential that every replica knew.
@@ -107,6 +127,8 @@ pub struct Verdict {
     pub orphans: Vec<Credential>,
     /// Those of somebody else that were removed through Graph.
     pub foreign_removed: Vec<Credential>,
+    /// Those of somebody else that were changed through Graph.
+    pub foreign_edited: Vec<Credential>,
     /// Those that were removed while a pod held them.
     pub early_removals: Vec<EarlyRemoval>,
     /// The least number of valid credentials, by the application's client ID.
@@ -140,7 +162,10 @@ impl Ledger {
         });
         let refusals = seen.refusals.iter().filter(|refusal| is_ours(&refusal.what.tenant));
         Self {
-            credentials: credentials(log),
+            credentials: secrets(log)
+                .chain(certificates::credentials(log))
+                .chain(federated::credentials(log))
+                .collect(),
             refused: refused.into_iter().map(|refused| (refused.trace_id, refused)).collect(),
             calls,
             published: BTreeMap::new(),
@@ -182,6 +207,39 @@ impl Ledger {
         pods.into_iter().collect()
     }
 
+    /// The least number of credentials that every replica knew, that had not expired and were not removed. A federated
+    /// one, and a certificate of others, counts only once somebody could be let in by it.
+    fn least_valid(&self) -> BTreeMap<Uuid, Least> {
+        let known = |credential: &Credential| {
+            if credential.kind != Kind::Federated && !certificates::is_foreign(credential) {
+                return credential.known;
+            }
+            let published = self.published_at(credential.fingerprint);
+            published.map_or(Timestamp::MAX, |published| published.max(credential.known))
+        };
+        let gone = |credential: &Credential| {
+            let removed = credential.removed.map_or(Timestamp::MAX, |(time, _)| time);
+            removed.min(credential.end)
+        };
+        let valid = self.credentials.iter().map(|one| (one.client_id, known(one), gone(one)));
+        let valid: Vec<(Uuid, Timestamp, Timestamp)> = valid.collect();
+        let moments = valid.iter().flat_map(|&(client_id, known, gone)| [(known, client_id), (gone, client_id)]);
+        let moments: BTreeSet<(Timestamp, Uuid)> = moments.filter(|(time, _)| *time <= self.now).collect();
+        let mut least: BTreeMap<Uuid, Least> = BTreeMap::new();
+        for (since, client_id) in moments {
+            let is_valid =
+                |of: Uuid, known: Timestamp, gone: Timestamp| of == client_id && known <= since && since < gone;
+            let count = valid.iter().filter(|&&(of, known, gone)| is_valid(of, known, gone)).count();
+            match least.get_mut(&client_id) {
+                // Before the first there is nothing to lose.
+                None if count > 0 => _ = least.insert(client_id, Least { count, since }),
+                Some(known) if count < known.count => *known = Least { count, since },
+                _ => {}
+            }
+        }
+        least
+    }
+
     /// What it says.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -191,13 +249,33 @@ impl Ledger {
                 && credential.removed.is_none()
                 && credential.end > self.now
                 && self.published_at(credential.fingerprint).is_none()
+                // Others write these, too, and whether anybody uses that is not ours to ask.
+                && match credential.kind {
+                    Kind::Secret => true,
+                    Kind::Certificate => !certificates::is_foreign(credential),
+                    Kind::Federated => mark::is_mark(&credential.name),
+                }
         };
         let is_foreign_removed = |credential: &&Credential| {
-            let by_other = |(_, by): (Timestamp, Actor)| by != Actor::Administrator && by != credential.by;
+            let by_other = |(_, by): (Timestamp, Actor)| {
+                by != Actor::Administrator && (by != credential.by || certificates::is_foreign(credential))
+            };
             credential.removed.is_some_and(by_other) && !self.allowed.contains(&credential.key_id)
         };
+        let is_foreign_edited =
+            |credential: &&Credential| credential.edited.is_some() && !self.allowed.contains(&credential.key_id);
         let early = |credential: &Credential| {
             let (time, _) = credential.removed.filter(|(time, _)| *time < credential.end)?;
+            let stays = |other: &Credential| {
+                other.fingerprint == credential.fingerprint
+                    && other.minted <= time
+                    && time < other.end
+                    && other.removed.is_none_or(|(removed, _)| time < removed)
+            };
+            // The same certificate may be there under another ID.
+            if self.credentials.iter().any(stays) {
+                return None;
+            }
             let pods = self.holders_at(credential.fingerprint, time);
             (!pods.is_empty()).then(|| EarlyRemoval { credential: credential.clone(), pods })
         };
@@ -205,8 +283,9 @@ impl Ledger {
             credentials: self.credentials.clone(),
             orphans: credentials().filter(is_orphan).cloned().collect(),
             foreign_removed: credentials().filter(is_foreign_removed).cloned().collect(),
+            foreign_edited: credentials().filter(is_foreign_edited).cloned().collect(),
             early_removals: credentials().filter_map(early).collect(),
-            least_valid: least_valid(&self.credentials, self.now),
+            least_valid: self.least_valid(),
             refusals: self.seen.iter().map(|refusal| self.attribute(refusal)).collect(),
             accepted: self.accepted,
             calls: self.calls.clone(),
@@ -240,6 +319,7 @@ impl Verdict {
         let found = [
             (!self.orphans.is_empty()).then_some(Offence::Orphan),
             (!self.foreign_removed.is_empty()).then_some(Offence::ForeignRemoved),
+            (!self.foreign_edited.is_empty()).then_some(Offence::ForeignEdited),
             (!self.early_removals.is_empty()).then_some(Offence::RemovedWhileHeld),
             self.least_valid.values().any(|least| least.count == 0).then_some(Offence::NoneValid),
         ];
@@ -248,8 +328,8 @@ impl Verdict {
     }
 }
 
-/// What became of every credential that was minted.
-fn credentials(log: &[Change]) -> Vec<Credential> {
+/// What became of every secret that was minted.
+fn secrets(log: &[Change]) -> impl Iterator<Item = Credential> {
     let minted = |change: &Change| {
         let What::Minted(password) = &change.what else { return None };
         let later = log.iter().filter(|later| later.client_id == change.client_id);
@@ -267,40 +347,17 @@ fn credentials(log: &[Change]) -> Vec<Credential> {
         Some(Credential {
             client_id: change.client_id,
             key_id: password.key_id,
+            kind: Kind::Secret,
             name: last.display_name.clone().unwrap_or_default(),
             fingerprint: password.fingerprint,
             minted: change.time,
             by: change.by,
             known: change.settled.max(password.start),
             end: last.end,
+            edited: None,
             removed: removal.map(|removal| (removal.time, removal.by)),
-            value: password.value.clone(),
+            value: Some(password.value.clone()),
         })
     };
-    log.iter().filter_map(minted).collect()
-}
-
-/// The least number of credentials that every replica knew, that had not expired and were not removed.
-fn least_valid(credentials: &[Credential], now: Timestamp) -> BTreeMap<Uuid, Least> {
-    let gone = |credential: &Credential| {
-        let removed = credential.removed.map_or(Timestamp::MAX, |(time, _)| time);
-        removed.min(credential.end)
-    };
-    let mut moments: Vec<(Timestamp, Uuid)> = vec![];
-    for credential in credentials {
-        moments.extend([(credential.known, credential.client_id), (gone(credential), credential.client_id)]);
-    }
-    moments.sort_unstable();
-    let mut least: BTreeMap<Uuid, Least> = BTreeMap::new();
-    for (since, client_id) in moments.into_iter().filter(|(time, _)| *time <= now) {
-        let of_it = credentials.iter().filter(|credential| credential.client_id == client_id);
-        let count = of_it.filter(|credential| credential.known <= since && since < gone(credential)).count();
-        match least.get_mut(&client_id) {
-            // Before the first there is nothing to lose.
-            None if count > 0 => _ = least.insert(client_id, Least { count, since }),
-            Some(known) if count < known.count => *known = Least { count, since },
-            _ => {}
-        }
-    }
-    least
+    log.iter().filter_map(minted)
 }

@@ -14,6 +14,7 @@
 //! - `rights`, `chart`: what roles give and requests need; the product's chart, as its users install it.
 //! - `operator`: the product, as a process.
 //! - `witness`, `node`: what pods have seen; nodes whose pods really sign in.
+//! - `webhook`: what gives pods their federated tokens.
 //! - `azure`: Graph and the token endpoint, with replicas that lag, and Key Vault. It knows no Kubernetes.
 //! - `ledger`: what must be true in the end, of Azure's log and what pods have seen.
 //! - `points`: where a run can be hit, of what was asked in another.
@@ -48,6 +49,7 @@ mod running;
 mod snapshot;
 mod verbs;
 mod weather;
+pub mod webhook;
 pub mod witness;
 
 pub use azure::Azure;
@@ -63,4 +65,5 @@ pub use programs::Programs;
 pub use proxy::{KUBERNETES, Proxy};
 pub use rights::Right;
 pub use run::newest_alive;
+pub use webhook::Webhook;
 pub use witness::Witnesses;

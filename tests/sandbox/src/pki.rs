@@ -57,14 +57,17 @@ impl Ca {
     pub(crate) fn client(&self) -> anyhow::Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).context("rustls refuses the sandbox's CA")?;
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .context("could not set up TLS for a client in the sandbox")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = client_trusting(roots)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
+}
+
+/// How a client checks servers: by these authorities and no other.
+pub(crate) fn client_trusting(roots: RootCertStore) -> anyhow::Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.context("could not set up TLS for a client in the sandbox")?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Leaf {

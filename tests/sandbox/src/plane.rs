@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::Mutex;
@@ -77,7 +79,10 @@ impl Plane {
         loop {
             let admin = components.admin_client().await?;
             match Running::start(&components, &admin).await {
-                Ok(running) => return Ok(Self { components, ca, admin, running: Mutex::new(running), keep }),
+                Ok(running) => {
+                    publish_issuer(&admin).await?;
+                    return Ok(Self { components, ca, admin, running: Mutex::new(running), keep });
+                }
                 Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains("address already in use") => {
                     attempt += 1;
                     components.move_to_other_ports()?;
@@ -110,6 +115,13 @@ impl Plane {
     #[must_use]
     pub fn url(&self) -> String {
         self.components.api()
+    }
+
+    /// The certificate of the CA by which the API server is known: what an Entra has to trust that is to fetch the
+    /// issuer's keys.
+    #[must_use]
+    pub fn ca_pem(&self) -> String {
+        self.ca.pem()
     }
 
     /// Writes a kubeconfig with a token of this ServiceAccount, which must exist; it is valid for a day.
@@ -209,6 +221,29 @@ impl Plane {
     pub(crate) fn ca(&self) -> &Ca {
         &self.ca
     }
+}
+
+/// Lets everybody read the metadata and the keys of the issuer of ServiceAccount tokens, as one has to whose pods sign in
+/// by them: Entra has no account here.
+async fn publish_issuer(admin: &Client) -> anyhow::Result<()> {
+    let name = "sandbox:issuer-is-public";
+    let group = "rbac.authorization.k8s.io".to_owned();
+    let binding = ClusterRoleBinding {
+        metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+        role_ref: RoleRef {
+            api_group: Some(group.clone()),
+            kind: "ClusterRole".into(),
+            name: "system:service-account-issuer-discovery".into(),
+        },
+        subjects: Some(vec![Subject {
+            api_group: Some(group),
+            kind: "Group".into(),
+            name: "system:unauthenticated".into(),
+            namespace: None,
+        }]),
+    };
+    let created = Api::all(admin.clone()).create(&PostParams::default(), &binding).await;
+    created.map(drop).context("could not make the issuer of ServiceAccount tokens public")
 }
 
 impl fmt::Debug for Plane {

@@ -13,7 +13,7 @@ use crate::node::USER_AGENT;
 use crate::proxy::KUBERNETES;
 
 /// What changes something, in the words of the services.
-const CHANGES: [&str; 12] = [
+const CHANGES: [&str; 15] = [
     "create",
     "update",
     "patch",
@@ -22,6 +22,9 @@ const CHANGES: [&str; 12] = [
     "addPassword",
     "removePassword",
     "patchApplication",
+    "createFederated",
+    "patchFederated",
+    "deleteFederated",
     "setSecret",
     "updateSecret",
     "deleteSecret",

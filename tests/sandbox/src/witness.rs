@@ -23,6 +23,14 @@ impl Fingerprint {
         bytes.copy_from_slice(digest::digest(&digest::SHA256, value.as_ref()).as_ref());
         Self(bytes)
     }
+
+    /// The fingerprint of what a federated token shows to a client: all that are issued to the same one have it in common,
+    /// and so has the federated credential of the client that trusts them.
+    #[must_use]
+    pub fn of_federated(client: &str, issuer: &str, subject: &str, audience: &str) -> Self {
+        // In JSON nothing can move from one of them into its neighbour.
+        Self::of(serde_json::json!([client.to_ascii_lowercase(), issuer, subject, audience]).to_string())
+    }
 }
 
 impl fmt::Display for Fingerprint {
@@ -59,11 +67,12 @@ pub struct Presented {
     pub tenant: String,
     /// The client ID, as the container spells it.
     pub client: String,
-    /// Of the secret.
+    /// Of the secret, or of what a federated token shows.
     pub fingerprint: Fingerprint,
 }
 
-/// A credential in a container's hands, without a gap. A restart or a changed file begins another.
+/// A credential in a container's hands, without a gap. A restart or a changed file begins another; a federated token
+/// that is issued anew does not.
 #[derive(Clone, Debug)]
 pub struct Holding {
     /// In whose hands.
@@ -298,6 +307,21 @@ mod tests {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Fingerprint::of("abc").to_string(), known);
         assert_eq!(format!("{:?}", Fingerprint::of("abc")), known);
+    }
+
+    #[test]
+    fn federated_tokens_are_told_apart_by_client_issuer_subject_and_audience() {
+        let known = Fingerprint::of_federated("C", "i", "s", "a");
+        assert_eq!(known, Fingerprint::of(r#"["c","i","s","a"]"#));
+        for (client, issuer, subject, audience) in [
+            ("d", "i", "s", "a"),
+            ("c", "i/", "s", "a"),
+            ("c", "i", "S", "a"),
+            ("c", "i", "s", "a,b"),
+            ("c", "is", "", "a"),
+        ] {
+            assert_ne!(Fingerprint::of_federated(client, issuer, subject, audience), known);
+        }
     }
 
     #[test]

@@ -2,9 +2,14 @@
 //! only a sandbox's master does: set the weather, and look at everything. What is seeded is there of old, known to every
 //! replica; what an administrator does later lags as all changes do. It answers no request.
 
+mod certificates;
+mod drafts;
+mod federated;
 pub(super) mod http;
+mod issuers;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -12,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+pub use self::drafts::Draft;
 use super::Azure;
 use super::applications::{Application, Audience, NewPassword, Password, Policies, Principal};
 use super::directory::State;
@@ -80,6 +86,7 @@ impl Azure {
                 created: now,
                 owners: new.owners,
                 passwords: vec![],
+                certificates: vec![],
                 disabled: false,
                 properties: Map::new(),
             };
@@ -102,12 +109,7 @@ impl Azure {
     /// Gives an application a secret that is there of old: known everywhere, whatever the policies are today. The answer
     /// has its value.
     pub fn seed_password(&self, application: &Seeded, wanted: NewPassword) -> anyhow::Result<Password> {
-        self.in_tenant(application.tenant, |tenant| {
-            let weather = std::mem::replace(&mut tenant.weather, Weather::NONE);
-            let added = add(tenant, application, wanted, Policies::default());
-            tenant.weather = weather;
-            added
-        })?
+        self.of_old(application.tenant, |tenant| add(tenant, application, wanted, Policies::default()))?
     }
 
     /// An application that was seeded, or registered, by its client ID.
@@ -254,6 +256,16 @@ impl Azure {
         known.map(act).with_context(|| format!("there is no tenant {tenant} in the sandbox: seed it first"))
     }
 
+    /// Does something that is so of old: everybody knows.
+    fn of_old<T>(&self, tenant: Uuid, act: impl FnOnce(&mut Tenant) -> T) -> anyhow::Result<T> {
+        self.in_tenant(tenant, |tenant| {
+            let weather = std::mem::replace(&mut tenant.weather, Weather::NONE);
+            let done = act(tenant);
+            tenant.weather = weather;
+            done
+        })
+    }
+
     fn change_principal(
         &self,
         application: &Seeded,
@@ -295,10 +307,14 @@ fn add(tenant: &mut Tenant, seeded: &Seeded, wanted: NewPassword, policies: Poli
 }
 
 fn told(tenant: &Tenant) -> Value {
+    let federated = |application: &Arc<Application>| {
+        (application.client_id.to_string(), json!(*tenant.federated(application.object_id)))
+    };
     json!({
         "id": tenant.id,
         "domains": tenant.domains,
         "applications": tenant.applications().map(|application| &**application).collect::<Vec<_>>(),
+        "federated": tenant.applications().map(federated).collect::<Map<_, _>>(),
         "principals": tenant.principals.truths().map(|principal| &**principal).collect::<Vec<_>>(),
         "changes": tenant.log,
     })

@@ -1,4 +1,4 @@
-//! Applications, their secrets and their service principals, as a directory keeps them. Values and rules of one
+//! Applications, their credentials and their service principals, as a directory keeps them. Values and rules of one
 //! application; what replicas know of it, and who may change it, is decided by others.
 
 use jiff::{SignedDuration, Timestamp};
@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::certificates::{Certificate, Unsound};
 use super::dice::Dice;
+use super::federated::Unfit;
 use crate::witness::Fingerprint;
 
 /// AZURE 1.2: about so many entries in all collections of an application.
@@ -60,6 +62,8 @@ pub struct Application {
     pub owners: Vec<Uuid>,
     /// Its secrets.
     pub passwords: Vec<Password>,
+    /// Its certificates, in the order in which they were written.
+    pub certificates: Vec<Certificate>,
     /// Whether it was disabled.
     pub disabled: bool,
     /// Whatever else was written to it: `description`, `notes`, `tags`, …
@@ -115,22 +119,30 @@ pub struct Principal {
     pub roles: Vec<String>,
 }
 
-/// What a tenant forbids about new secrets (AZURE 1.8). What exists already is left alone.
+/// What a tenant forbids about new credentials (AZURE 1.8). What exists already is left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policies {
     /// No new secrets at all.
     pub passwords_banned: bool,
     /// The longest life of a new secret.
     pub longest_life: Option<SignedDuration>,
+    /// The longest life of a new certificate.
+    pub longest_certificate_life: Option<SignedDuration>,
 }
 
 /// Why a directory does not do what it is asked to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no such object, or the replica has not heard of it.
     NoSuchObject,
     /// There is no such secret, or the replica has not heard of it.
     NoSuchKey(Uuid),
+    /// There is no federated credential that is called so, or the replica has not heard of it.
+    NoSuchFederated(String),
+    /// A federated credential cannot be like this.
+    Unfit(Unfit),
+    /// A list of certificates cannot be like this.
+    Unsound(Unsound),
     /// Somebody else writes to the same application, or has just done so.
     Concurrency,
     /// So many secrets are more than an application for personal accounts may have.
@@ -139,7 +151,7 @@ pub enum Refusal {
     TooLarge,
     /// A policy bans secrets.
     PasswordsBanned,
-    /// A policy allows no secret of this life.
+    /// A policy allows no credential of this life.
     LifeTooLong,
     /// A secret would end before it begins, or has ended already.
     BadEnd,
@@ -196,10 +208,15 @@ impl Application {
         Ok(Password { key_id: dice.uuid(), display_name: wanted.display_name, start, end, value, fingerprint })
     }
 
+    /// Whether it has more entries than it can have.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.entries() > MOST_ENTRIES
+    }
+
     /// How many entries all its collections have.
     fn entries(&self) -> usize {
-        let collections = self.properties.values().filter_map(Value::as_array);
-        self.passwords.len() + self.owners.len() + collections.map(Vec::len).sum::<usize>()
+        let collections = self.properties.values().filter_map(Value::as_array).map(Vec::len).sum::<usize>();
+        self.passwords.len() + self.certificates.len() + self.owners.len() + collections
     }
 }
 
@@ -220,6 +237,7 @@ mod tests {
             created: noon(),
             owners: vec![],
             passwords: vec![],
+            certificates: vec![],
             disabled: false,
             properties: Map::new(),
         };

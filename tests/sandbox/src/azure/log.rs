@@ -6,6 +6,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::applications::Password;
+use super::certificates::Certificate;
+use super::federated::Federated;
 use crate::witness::Fingerprint;
 
 /// Who changed something.
@@ -44,10 +46,16 @@ pub enum What {
     Registered,
     /// It got this secret.
     Minted(Password),
-    /// It lost the secret of this ID.
+    /// It got this certificate.
+    Certified(Certificate),
+    /// It lost the secret, the certificate or the federated credential of this ID.
     Removed(Uuid),
     /// A secret of it was changed, and is like this now.
     Edited(Password),
+    /// It got this federated credential.
+    Federated(Federated),
+    /// A federated credential of it was changed, and is like this now.
+    FederatedEdited(Federated),
     /// Something else about it was changed.
     Patched,
     /// It was deleted.
@@ -81,6 +89,10 @@ pub struct RefusedSignIn {
 pub enum Cause {
     /// The replica that was asked had not learned of the secret, or of the application, yet.
     NotYetKnown,
+    /// The replica that was asked knows the federated credential by now, but remembers that it did not.
+    Remembered,
+    /// The issuer of a federated assertion is out of reach, or publishes nothing of use.
+    IssuerUnreachable,
     /// The secret was removed.
     Removed,
     /// The secret has expired.

@@ -3,46 +3,61 @@
 //! real host names or at free endpoints, tampered with by its administrator, and asked for its log. It knows nothing of
 //! Kubernetes, and nothing of who asks.
 //!
-//! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `applications`, `principals`, `log`,
-//! `tenants`, `directory` (pure); `call`, `clouds`, `tokens`; `token`, `graph`, `vault` (the services); `server`; `administrator`.
+//! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `federated`, `x509`,
+//! `certificates`, `applications`, `principals`, `log`, `tenants`, `directory` (pure); `call`, `clouds`, `signing`,
+//! `self_signed`, `tokens`, `issuers`; `token`, `graph`, `vault` (the services); `outside`; `server`; `administrator`.
 
 mod administrator;
 mod applications;
 mod call;
+mod certificates;
 mod clouds;
 mod dice;
 mod directory;
+mod federated;
 mod graph;
+mod issuers;
 mod log;
 mod made_up;
+mod outside;
 mod principals;
 mod quotas;
 mod replicas;
+mod self_signed;
 mod server;
+mod signing;
 mod tenants;
 mod token;
 mod tokens;
 mod vault;
+mod x509;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
+use jiff::SignedDuration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::administrator::{NewApplication, Seeded};
+pub use self::administrator::{Draft, NewApplication, Seeded};
 pub use self::applications::{Application, Audience, NewPassword, Password, Policies, Principal};
+pub use self::certificates::{Certificate, CertificateEntry};
 pub use self::clouds::{GRAPH, Service, TOKEN, VAULT};
 use self::directory::Directory;
+pub use self::federated::{Federated, NewFederated};
+use self::issuers::Issuers;
 pub use self::log::{Actor, Cause, Change, RefusedSignIn, What};
+pub use self::outside::{ISSUER, OutsideIssuer};
 pub use self::quotas::{Limit, Limits};
 pub use self::replicas::Lag;
+pub use self::self_signed::SelfSigned;
 use self::server::{Free, Room};
 pub use self::tenants::Weather;
 use self::tokens::Tokens;
 use self::vault::Vaults;
 pub use self::vault::{Access, Action, Grant, Network, Role, SecretChange, SecretEdit, SecretWhat, VaultSettings};
+pub use self::x509::X509;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::listen::Door;
@@ -57,13 +72,15 @@ pub struct Options {
     pub replicas: usize,
     /// Where chance begins.
     pub seed: u64,
+    /// For how long the keys of those who issue federated tokens are kept (AZURE 7: up to an hour, it is said).
+    pub keys_kept: SignedDuration,
     /// The folder for the CA's file; by default the system's for temporary files.
     pub dir: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scale: 1.0, replicas: 3, seed: 1, dir: None }
+        Self { scale: 1.0, replicas: 3, seed: 1, keys_kept: SignedDuration::from_hours(1), dir: None }
     }
 }
 
@@ -135,6 +152,7 @@ impl Azure {
         let room = Room {
             directory: Directory::new(options.replicas, weather, options.seed),
             tokens: Tokens::new()?,
+            issuers: Issuers::trusting(&ca.pem(), options.keys_kept)?,
             vaults: Vaults::new(options.scale, options.seed, endpoints.authority.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
@@ -144,6 +162,7 @@ impl Azure {
                 vault: endpoints.vault.clone(),
                 vaults: format!("https://{}", endpoints.vault_suffix),
             },
+            outside: Mutex::default(),
             rules: Mutex::default(),
         };
         let open = CancellationToken::new();
@@ -178,6 +197,17 @@ impl Azure {
     #[must_use]
     pub fn ca_pem(&self) -> String {
         self.0.ca.pem()
+    }
+
+    /// Trusts the certificates of whoever issues federated tokens, as it trusts public ones: of a cluster's API server,
+    /// most likely.
+    pub fn trust_issuers(&self, pem: &str) -> anyhow::Result<()> {
+        self.0.room.issuers.trust(pem)
+    }
+
+    /// Somebody else who issues tokens, trusted already.
+    pub async fn open_issuer(&self) -> anyhow::Result<OutsideIssuer> {
+        OutsideIssuer::open(&self.0.ca).await
     }
 
     /// What was asked of it; services are [`TOKEN`], [`GRAPH`] and [`VAULT`]. The path of a vault begins with its name.

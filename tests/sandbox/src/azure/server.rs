@@ -20,6 +20,8 @@ use super::administrator::http::Rules;
 use super::call::{Answer, Call};
 use super::clouds::{self, FREE_VAULTS, Service};
 use super::directory::Directory;
+use super::issuers::Issuers;
+use super::outside::OutsideIssuer;
 use super::tokens::Tokens;
 use super::vault::{self, Vaults};
 use super::{Inside, graph, made_up, token};
@@ -37,12 +39,16 @@ const LONGEST_HEAD: usize = 8 * 1024;
 pub(super) struct Room {
     pub(super) directory: Directory,
     pub(super) tokens: Tokens,
+    /// Those whose tokens are taken for secrets.
+    pub(super) issuers: Issuers,
     pub(super) vaults: Vaults,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
     pub(super) acceptor: TlsAcceptor,
     /// What tokens are for at the free endpoints.
     pub(super) free: Free,
+    /// The outside issuers that were opened over HTTP.
+    pub(super) outside: Mutex<Vec<OutsideIssuer>>,
     /// The rules that were added over HTTP.
     pub(super) rules: Mutex<Rules>,
 }
@@ -114,6 +120,11 @@ impl Room {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The outside issuers that were opened over HTTP, by their numbers.
+    pub(super) fn outside(&self) -> MutexGuard<'_, Vec<OutsideIssuer>> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a host and a port lead to. The name of a vault that does not exist leads nowhere: no name server knows it.
     fn known(&self, target: &str) -> Option<(Service, Behind)> {
         let (host, port) = target.rsplit_once(':')?;
@@ -147,21 +158,23 @@ impl Room {
         let action = self.faults.decide(&asked);
         let id = self.directory.lock().dice.uuid();
         let made_up = |status, retry_after, body| made_up::answer(service, &call, id, status, retry_after, body);
-        let effect = async { Ok(self.effect(service, &call, &entry)) };
+        let effect = async { Ok(self.effect(service, &call, &entry).await) };
         weather::carry_out(action, &entry, effect, made_up).await
     }
 
     /// The service's own answer.
-    fn effect(&self, service: Service, call: &Call, entry: &Open) -> Response<Body> {
-        let answer = self.served(service, call, Timestamp::now());
+    async fn effect(&self, service: Service, call: &Call, entry: &Open) -> Response<Body> {
+        let answer = self.served(service, call, Timestamp::now()).await;
         entry.answered(answer.status().as_u16());
         answer.map(answers::whole)
     }
 
-    fn served(&self, service: Service, call: &Call, now: Timestamp) -> Answer {
+    async fn served(&self, service: Service, call: &Call, now: Timestamp) -> Answer {
         let (directory, tokens) = (&self.directory, &self.tokens);
         match service {
-            Service::Token => token::Endpoint { directory, tokens, free: &self.free }.answer(call, now),
+            Service::Token => {
+                token::Endpoint { directory, tokens, issuers: &self.issuers, free: &self.free }.answer(call, now).await
+            }
             Service::Graph => graph::Endpoint { directory, tokens, free: &self.free.graph }.answer(call, now),
             Service::Vault => vault::Endpoint { vaults: &self.vaults, tokens, free: &self.free }.answer(call, now),
         }

@@ -2,6 +2,9 @@
 //! truth and become known to the replicas in time; reads and sign-ins see what a replica knows. Pure: time is an
 //! argument. Who may ask is decided elsewhere.
 
+mod certificates;
+mod federated;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,9 +16,16 @@ use super::dice::Dice;
 use super::log::{Actor, Change, What};
 use super::principals::Principals;
 use super::replicas::{Lag, Replicated};
+pub(crate) use federated::All as AllFederated;
 
 /// AZURE 3: a new service principal is not found, and a role not known, for minutes.
 const PRINCIPAL_LAG: Lag = Lag { least: SignedDuration::from_mins(1), most: SignedDuration::from_mins(5) };
+
+/// AZURE 3: a federated credential takes "a few seconds" by one account, and "several minutes" by another.
+const FEDERATED_LAG: Lag = Lag { least: SignedDuration::from_secs(5), most: SignedDuration::from_mins(2) };
+
+/// AZURE 3: a refusal is remembered, how long is not known: some wait a couple of minutes in all.
+const FEDERATED_MEMORY: SignedDuration = SignedDuration::from_mins(1);
 
 /// The replica that Graph's delta is read from: a delta must not go back and forth.
 const DELTA_REPLICA: usize = 0;
@@ -29,6 +39,10 @@ pub struct Weather {
     pub sign_ins: Lag,
     /// How long service principals lag: that there is one, and which permissions it has.
     pub principals: Lag,
+    /// How long sign-ins by federated credentials lag.
+    pub federated: Lag,
+    /// For how long a replica remembers that a federated sign-in has matched nothing.
+    pub memory: SignedDuration,
     /// The probability that a good sign-in is refused all the same (AZURE 3: 2 % were seen).
     pub noise: f64,
     /// For how long after a write to an application the next is refused as concurrent (AZURE 1.2).
@@ -41,6 +55,8 @@ impl Weather {
         reads: Lag::NONE,
         sign_ins: Lag::NONE,
         principals: Lag::NONE,
+        federated: Lag::NONE,
+        memory: SignedDuration::ZERO,
         noise: 0.0,
         write_window: SignedDuration::ZERO,
     };
@@ -50,7 +66,15 @@ impl Weather {
     pub fn scaled(scale: f64) -> Self {
         let lag = Lag::default().scaled(scale);
         let write_window = SignedDuration::from_secs(1).mul_f64(scale);
-        Self { reads: lag, sign_ins: lag, principals: PRINCIPAL_LAG.scaled(scale), noise: 0.0, write_window }
+        Self {
+            reads: lag,
+            sign_ins: lag,
+            principals: PRINCIPAL_LAG.scaled(scale),
+            federated: FEDERATED_LAG.scaled(scale),
+            memory: FEDERATED_MEMORY.mul_f64(scale),
+            noise: 0.0,
+            write_window,
+        }
     }
 }
 
@@ -67,6 +91,8 @@ pub(crate) struct Tenant {
     pub(crate) delta_tokens_since: Timestamp,
     pub(crate) dice: Dice,
     applications: BTreeMap<Uuid, Entry>,
+    federated: BTreeMap<Uuid, federated::Known>,
+    shut: federated::Memory,
     object_ids: BTreeMap<Uuid, Uuid>,
     replicas: usize,
 }
@@ -94,6 +120,8 @@ impl Tenant {
             delta_tokens_since: Timestamp::MIN,
             dice: Dice::of(seed, id),
             applications: BTreeMap::new(),
+            federated: BTreeMap::new(),
+            shut: federated::Memory::new(),
             object_ids: BTreeMap::new(),
             replicas,
         }
@@ -228,11 +256,28 @@ impl Tenant {
         })
     }
 
+    /// Whether the application had a credential of this ID that was removed, or was deleted itself.
+    pub(crate) fn has_lost(&self, client_id: Uuid, id: Uuid) -> bool {
+        let lost = |what: &What| match what {
+            What::Removed(removed) => *removed == id,
+            What::Deleted => true,
+            _ => false,
+        };
+        self.log.iter().any(|change| change.client_id == client_id && lost(&change.what))
+    }
+
     /// Replaces an application by what it shall be from now on.
     pub(crate) fn write(&mut self, application: Application, by: Actor, what: What, now: Timestamp) {
+        self.write_all(application, by, vec![what], now);
+    }
+
+    /// The same, when more than one thing about it changes, or none.
+    pub(crate) fn write_all(&mut self, application: Application, by: Actor, changes: Vec<What>, now: Timestamp) {
         let (object_id, client_id) = (application.object_id, application.client_id);
         let settled = self.commit(object_id, Some(application), now);
-        self.note(client_id, by, what, settled, now);
+        for what in changes {
+            self.note(client_id, by, what, settled, now);
+        }
     }
 
     /// Deletes an application.
@@ -264,15 +309,15 @@ mod tests {
     use super::*;
     use crate::azure::applications::Audience;
 
-    const PAYMENTS: Uuid = Uuid::from_u128(1);
-    const CLIENT: Uuid = Uuid::from_u128(2);
-    const OPERATOR: Actor = Actor::Application(Uuid::from_u128(3));
+    pub(super) const PAYMENTS: Uuid = Uuid::from_u128(1);
+    pub(super) const CLIENT: Uuid = Uuid::from_u128(2);
+    pub(super) const OPERATOR: Actor = Actor::Application(Uuid::from_u128(3));
 
-    fn at(second: i64) -> Timestamp {
+    pub(super) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_000_000 + second).unwrap()
     }
 
-    fn tenant() -> Tenant {
+    pub(super) fn tenant() -> Tenant {
         let mut tenant = Tenant::new(Uuid::from_u128(9), 3, Weather::scaled(1.0), 7);
         let application = Application {
             object_id: PAYMENTS,
@@ -282,6 +327,7 @@ mod tests {
             created: at(0),
             owners: vec![],
             passwords: vec![],
+            certificates: vec![],
             disabled: false,
             properties: Map::new(),
         };

@@ -2,11 +2,6 @@
 //! a key of the run. It issues and verifies, and publishes its key; who may have one, and for what, is decided by others.
 
 use anyhow::Context;
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::signing::{Algorithm, SigningKey};
 use crate::pki;
 
 /// How long a token is good for, by default: an hour.
@@ -53,9 +49,7 @@ pub enum Refused {
 
 /// Issues and verifies access tokens; the key is made for one run.
 pub struct Tokens {
-    key: KeyPair,
-    key_id: String,
-    random: SystemRandom,
+    key: SigningKey,
 }
 
 /// What Entra says about a caller in a token for one audience.
@@ -82,11 +76,7 @@ struct Claims {
 impl Tokens {
     /// Makes a key to sign with.
     pub fn new() -> anyhow::Result<Self> {
-        let key = KeyPair::generate(KeySize::Rsa2048);
-        let key = key.ok().context("could not make the key that signs access tokens")?;
-        let der = key.public_key().as_der().ok().context("could not encode the key that signs access tokens")?;
-        let key_id = URL_SAFE_NO_PAD.encode(&digest(&SHA256, der.as_ref()).as_ref()[..20]);
-        Ok(Self { key, key_id, random: SystemRandom::new() })
+        Ok(Self { key: SigningKey::new()? })
     }
 
     /// Issues a token to a caller for an audience; it is valid for an hour from `now`, and in that form a resource
@@ -122,13 +112,9 @@ impl Tokens {
             uti: URL_SAFE_NO_PAD.encode(pki::random::<16>()?),
             ver: "1.0".into(),
         };
-        let head = json!({"typ": "JWT", "alg": "RS256", "x5t": self.key_id, "kid": self.key_id});
-        let claims = serde_json::to_vec(&claims).context("could not write the claims of an access token")?;
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(head.to_string()), URL_SAFE_NO_PAD.encode(claims));
-        let mut signature = vec![0; self.key.public_modulus_len()];
-        let done = self.key.sign(&RSA_PKCS1_SHA256, &self.random, signed.as_bytes(), &mut signature);
-        done.ok().context("could not sign an access token")?;
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        let head = json!({"typ": "JWT", "alg": "RS256", "x5t": self.key.id(), "kid": self.key.id()});
+        let claims = serde_json::to_value(&claims).context("could not write the claims of an access token")?;
+        self.key.sign(&head, &claims)
     }
 
     /// Who bears this token (what follows `Bearer ` in the header), if it is ours, in time, and for one of these
@@ -155,34 +141,25 @@ impl Tokens {
     /// The key, as a JSON Web Key Set.
     #[must_use]
     pub fn keys(&self) -> Value {
-        // RSAPublicKey in DER ends with the modulus, and the exponent 65537 as five bytes. (aws-lc-rs tells the parts
-        // only with a feature that brings a second version of `untrusted`.)
-        let public = self.key.public_key().as_ref();
-        let (modulus, _) = public.split_at(public.len() - 5);
-        let (_, modulus) = modulus.split_at(modulus.len() - self.key.public_modulus_len());
-        json!({"keys": [{
-            "kty": "RSA",
-            "use": "sig",
-            "kid": self.key_id,
-            "x5t": self.key_id,
-            "n": URL_SAFE_NO_PAD.encode(modulus),
-            "e": "AQAB",
-        }]})
+        let mut key = self.key.jwk();
+        key["x5t"] = self.key.id().into();
+        json!({"keys": [key]})
     }
 
     fn signed_by_us(&self, token: &str) -> Result<Claims, Refused> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Refused::Malformed)?;
         let (_, claims) = signed.split_once('.').ok_or(Refused::Malformed)?;
         let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Refused::Malformed);
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.key.public_key().as_ref());
-        key.verify(signed.as_bytes(), &decoded(signature)?).map_err(|_| Refused::Signature)?;
+        if !self.key.public().has_signed(Algorithm::Rs256, signed, &decoded(signature)?) {
+            return Err(Refused::Signature);
+        }
         serde_json::from_slice(&decoded(claims)?).map_err(|_| Refused::Malformed)
     }
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tokens({})", self.key_id)
+        write!(f, "Tokens({})", self.key.id())
     }
 }
 

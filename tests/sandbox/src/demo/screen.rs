@@ -31,7 +31,12 @@ impl Screen {
 
     /// Something is there.
     pub(super) fn done(&self, what: &str, how: &str) -> anyhow::Result<()> {
-        say(&format!("  {} {what:<14} {}\n", self.paint(GREEN, "✓"), self.paint(DIM, how)))
+        say(&format!("  {} {what:<15} {}\n", self.paint(GREEN, "✓"), self.paint(DIM, how)))
+    }
+
+    /// Something is in the way, in a sentence.
+    pub(super) fn told(&self, what: &str, sentence: &str) -> anyhow::Result<()> {
+        say(&format!("  {} {what}\n{}", self.paint(RED, "!"), self.folded(sentence)))
     }
 
     /// Somebody does something.

@@ -9,7 +9,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use keywright_sandbox::azure::{self, GRAPH, Grant, NewApplication, NewPassword, Role, Seeded};
 use keywright_sandbox::journal::Entry;
 use keywright_sandbox::node::{self, SignIn};
-use keywright_sandbox::witness::Testimonies;
 use keywright_sandbox::{Azure, Nodes, Operator, Plane, Rule};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -18,11 +17,15 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
+use super::rotation::condition;
 use super::screen::Screen;
 use super::{Operators, PATIENCE};
 
 const DEFINITIONS: [&str; 2] =
     [include_str!("../../../../crds/entraappcredentials.yaml"), include_str!("../../../../crds/entratenants.yaml")];
+
+/// The name of the resource, and of what it publishes.
+pub(super) const RESOURCE: &str = "payments-api";
 
 /// How often pods sign in, and how soon nodes notice things.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -33,9 +36,9 @@ pub(super) struct Story {
     /// Azure.
     pub(super) azure: Azure,
     keywright: Seeded,
-    payments: Seeded,
+    pub(super) payments: Seeded,
     billing: Seeded,
-    nodes: Nodes,
+    pub(super) nodes: Nodes,
 }
 
 impl Story {
@@ -105,6 +108,12 @@ impl Story {
         screen
             .chapter("The operator is killed just after Entra has minted another secret, before it has heard of it")?;
         let operator = self.kill(screen, operators, operator).await?;
+        screen.chapter(
+            "Twice somebody demands another secret, while a Deployment, a StatefulSet and a DaemonSet sign in",
+        )?;
+        self.rotate_twice(screen).await?;
+        screen.chapter("Once more, but the pods of one of them cannot start any more")?;
+        self.stall(screen).await?;
         screen.chapter("What the pods have seen all the while")?;
         self.verdict(screen)?;
         Ok(operator)
@@ -145,14 +154,14 @@ impl Story {
     async fn first_issue(&self, screen: &Screen) -> anyhow::Result<()> {
         let began = Instant::now();
         self.deploy().await?;
-        self.declare("payments-api", self.payments.client_id.to_string(), true).await?;
-        let kept = self.wait("payments-api", |object| !at(object, "/status/next/credential/keyId").is_null()).await?;
+        self.declare(RESOURCE, self.payments.client_id.to_string(), true).await?;
+        let kept = self.wait(RESOURCE, |object| !at(object, "/status/next/credential/keyId").is_null()).await?;
         let key = text(&kept, "/status/next/credential/keyId");
         screen.done("opened", "a record, before anything was minted")?;
         screen.done("minted", &format!("{key}, with the mark of its record in its name"))?;
         screen.done("kept", "its value is in the record, and cannot change any more")?;
         let proving = Instant::now();
-        let published = self.wait("payments-api", |object| reason(object) == "Published").await?;
+        let published = self.wait(RESOURCE, |object| reason(object) == "Published").await?;
         screen.done(
             "proven",
             &format!("3 sign-ins in a row, each on a connection of its own, in {:.1} s", secs(proving)),
@@ -160,34 +169,33 @@ impl Story {
         let targets = at(&published, "/status/targets").as_array().cloned().unwrap_or_default();
         let targets: Vec<&str> = targets.iter().filter_map(|target| target["target"].as_str()).collect();
         screen.done("published", &targets.join("   "))?;
-        let signing_in = |seen: &Testimonies| seen.held().filter(|one| one.accepted > 5).count() >= 2;
-        self.nodes.witnesses().wait_for(signing_in, PATIENCE).await?;
-        screen.done("pods", &format!("2 sign in with it, {:.1} s after it was declared", secs(began)))
+        self.everybody_signs_in().await?;
+        screen.done("pods", &format!("all sign in with it, {:.1} s after it was declared", secs(began)))
     }
 
     async fn break_the_secret(&self, screen: &Screen) -> anyhow::Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
-        let before = secrets.get("payments-api").await?;
+        let before = secrets.get(RESOURCE).await?;
         let (uid, value) = (before.uid(), value(&before));
         let began = Instant::now();
-        secrets.delete("payments-api", &DeleteParams::default()).await?;
+        secrets.delete(RESOURCE, &DeleteParams::default()).await?;
         let back = move |secret: Option<&Secret>| secret.is_some_and(|secret| secret.uid() != uid);
-        tokio::time::timeout(PATIENCE, await_condition(secrets.clone(), "payments-api", back)).await??;
+        tokio::time::timeout(PATIENCE, await_condition(secrets.clone(), RESOURCE, back)).await??;
         screen
             .done("deleted", &format!("back after {:.1} s; secrets minted so far: {}", secs(began), self.minted()))?;
 
         let began = Instant::now();
         let edit = json!({"stringData": {"AZURE_CLIENT_SECRET": "pasted by hand"}});
-        secrets.patch("payments-api", &PatchParams::default(), &Patch::Merge(edit)).await?;
+        secrets.patch(RESOURCE, &PatchParams::default(), &Patch::Merge(edit)).await?;
         let right = move |secret: Option<&Secret>| secret.is_some_and(|secret| self::value(secret) == value);
-        tokio::time::timeout(PATIENCE, await_condition(secrets, "payments-api", right)).await??;
+        tokio::time::timeout(PATIENCE, await_condition(secrets, RESOURCE, right)).await??;
         screen.done("edited", &format!("right again after {:.1} s; minted so far: {}", secs(began), self.minted()))?;
 
         let api = self.resources()?;
-        let mut object = api.get("payments-api").await?;
+        let mut object = api.get(RESOURCE).await?;
         object.data["status"] = json!({});
-        api.replace_status("payments-api", &PostParams::default(), &object).await?;
-        self.wait("payments-api", |object| reason(object) == "Published").await?;
+        api.replace_status(RESOURCE, &PostParams::default(), &object).await?;
+        self.wait(RESOURCE, |object| reason(object) == "Published").await?;
         screen.done("status wiped", &format!("written again from what is so; minted so far: {}", self.minted()))
     }
 
@@ -212,9 +220,7 @@ impl Story {
     }
 
     fn verdict(&self, screen: &Screen) -> anyhow::Result<()> {
-        let count =
-            |seen: &Testimonies| (seen.holdings.iter().map(|one| one.accepted).sum::<u64>(), seen.refusals.len());
-        let (accepted, refused) = self.nodes.witnesses().read(count);
+        let (accepted, refused) = self.sign_ins();
         anyhow::ensure!(refused == 0, "{refused} sign-ins of pods were refused");
         screen.done("sign-ins", &format!("{accepted} accepted, {refused} refused"))
     }
@@ -227,18 +233,12 @@ impl Story {
         Ok(self.azure.passwords(&self.billing)?.len())
     }
 
-    async fn deploy(&self) -> anyhow::Result<()> {
-        let container =
-            json!({"name": "app", "image": "example.org/app", "envFrom": [{"secretRef": {"name": "payments-api"}}]});
-        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
-        let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template});
-        let metadata = json!({"name": "web", "namespace": "payments"});
-        self.apply(object("apps/v1", "Deployment", json!({"metadata": metadata, "spec": spec}))?).await.map(drop)
-    }
-
     async fn declare(&self, name: &str, client_id: String, vault: bool) -> anyhow::Result<()> {
-        let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "timeout": "1m"});
-        let mut spec = json!({"clientId": client_id, "clientSecret": {}, "verification": proof});
+        let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "timeout": "1m", "minAge": "5s"});
+        let mut spec = json!({
+            "clientId": client_id, "clientSecret": {}, "verification": proof, "retirement": {"minOverlap": "3s"},
+            "consumers": {"rollout": {"timeout": "8s"}},
+        });
         if vault {
             let entry = json!({"vaultUrl": "https://kv-payments.vault.azure.net", "name": name});
             spec["publish"] = json!({"secret": {}, "keyVaults": [entry]});
@@ -247,12 +247,16 @@ impl Story {
         self.apply(ours("EntraAppCredential", json!({"metadata": metadata, "spec": spec}))?).await.map(drop)
     }
 
-    fn resources(&self) -> anyhow::Result<Api<DynamicObject>> {
+    pub(super) fn resources(&self) -> anyhow::Result<Api<DynamicObject>> {
         self.api(&ours("EntraAppCredential", json!({"metadata": {"name": "any", "namespace": "payments"}}))?)
     }
 
     /// Waits until a resource is so.
-    async fn wait(&self, name: &str, is_so: impl Fn(&DynamicObject) -> bool) -> anyhow::Result<DynamicObject> {
+    pub(super) async fn wait(
+        &self,
+        name: &str,
+        is_so: impl Fn(&DynamicObject) -> bool,
+    ) -> anyhow::Result<DynamicObject> {
         let api = self.resources()?;
         let so = |object: Option<&DynamicObject>| object.is_some_and(&is_so);
         let Ok(found) = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, so)).await else {
@@ -263,7 +267,7 @@ impl Story {
         found?.with_context(|| format!("{name} is gone"))
     }
 
-    async fn apply(&self, manifest: DynamicObject) -> anyhow::Result<DynamicObject> {
+    pub(super) async fn apply(&self, manifest: DynamicObject) -> anyhow::Result<DynamicObject> {
         let name = manifest.name_any();
         let applied = self.api(&manifest)?.patch(&name, &PatchParams::apply("demo"), &Patch::Apply(&manifest)).await;
         match applied {
@@ -274,7 +278,7 @@ impl Story {
         .with_context(|| format!("could not apply {name}"))
     }
 
-    fn api(&self, object: &DynamicObject) -> anyhow::Result<Api<DynamicObject>> {
+    pub(super) fn api(&self, object: &DynamicObject) -> anyhow::Result<Api<DynamicObject>> {
         let types = object.types.as_ref().context("a manifest without apiVersion and kind")?;
         let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
         Ok(match &object.metadata.namespace {
@@ -284,7 +288,7 @@ impl Story {
     }
 }
 
-fn secs(since: Instant) -> f64 {
+pub(super) fn secs(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
@@ -294,26 +298,24 @@ fn value(secret: &Secret) -> Option<Vec<u8>> {
 }
 
 /// A part of an object.
-fn at<'a>(object: &'a DynamicObject, pointer: &str) -> &'a Value {
+pub(super) fn at<'a>(object: &'a DynamicObject, pointer: &str) -> &'a Value {
     object.data.pointer(pointer).unwrap_or(&Value::Null)
 }
 
-fn text(object: &DynamicObject, pointer: &str) -> String {
+pub(super) fn text(object: &DynamicObject, pointer: &str) -> String {
     at(object, pointer).as_str().unwrap_or_default().to_owned()
 }
 
 /// Why `Ready` is as it is.
 fn reason(object: &DynamicObject) -> String {
-    let conditions = at(object, "/status/conditions").as_array().cloned().unwrap_or_default();
-    let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
-    ready["reason"].as_str().unwrap_or_default().to_owned()
+    condition(object, "Ready", "reason")
 }
 
 fn ours(kind: &str, content: Value) -> anyhow::Result<DynamicObject> {
     object("keywright.dev/v1alpha1", kind, content)
 }
 
-fn object(api_version: &str, kind: &str, mut content: Value) -> anyhow::Result<DynamicObject> {
+pub(super) fn object(api_version: &str, kind: &str, mut content: Value) -> anyhow::Result<DynamicObject> {
     content["apiVersion"] = json!(api_version);
     content["kind"] = json!(kind);
     serde_json::from_value(content).context("could not make an object of the demo")

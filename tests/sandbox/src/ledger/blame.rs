@@ -57,11 +57,16 @@ impl Ledger {
         let own = trace_id.and_then(|trace_id| self.refused.get(&trace_id));
         let cause = own.map(|refused| refused.cause);
         let fingerprint = refusal.what.fingerprint;
-        let presented = self.credentials.iter().find(|credential| credential.fingerprint == fingerprint);
+        // Of several that let the same in, one after the other, it was the last.
+        let is_it = |one: &&Credential| one.fingerprint == fingerprint && one.minted <= refusal.time;
+        let presented = self.credentials.iter().rfind(is_it);
         let blame = match cause {
             // Nothing that Azure has decided: a fault made the answer up, or there was none.
-            None | Some(Cause::Noise | Cause::Throttled | Cause::Deleted | Cause::Blocked) => Blame::Weather,
-            Some(Cause::NotYetKnown | Cause::NotYetValid) => Blame::PublishedTooEarly,
+            None
+            | Some(Cause::Noise | Cause::Throttled | Cause::Deleted | Cause::Blocked | Cause::IssuerUnreachable) => {
+                Blame::Weather
+            }
+            Some(Cause::NotYetKnown | Cause::Remembered | Cause::NotYetValid) => Blame::PublishedTooEarly,
             Some(Cause::Expired) => Blame::Expired,
             Some(Cause::WrongValue | Cause::IdForValue | Cause::BadRequest) => Blame::WrongValue,
             Some(Cause::Removed) => presented.map_or(Blame::CarelessRemoval, |credential| self.removal(credential)),

@@ -46,8 +46,9 @@ impl fmt::Display for Leak {
 impl Ledger {
     /// Searches texts, each with a name, for every value that was ever minted in this tenant.
     pub fn leaks<N: Into<String>, T: AsRef<str>>(&self, outputs: impl IntoIterator<Item = (N, T)>) -> Vec<Leak> {
+        let values = self.credentials.iter().filter_map(|one| Some((one.key_id, one.value.as_ref()?)));
         let searched: Vec<(Uuid, BTreeMap<String, Form>)> =
-            self.credentials.iter().map(|credential| (credential.key_id, disguises(&credential.value))).collect();
+            values.map(|(key_id, value)| (key_id, disguises(value))).collect();
         let mut leaks = vec![];
         for (output, text) in outputs {
             let (output, text) = (output.into(), text.as_ref());

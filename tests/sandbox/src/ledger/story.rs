@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Credential, Verdict};
+use super::{Credential, Kind, Verdict};
 use crate::azure::Actor;
 
 /// How many refusals of one kind are told one by one.
@@ -21,6 +21,9 @@ impl fmt::Display for Verdict {
         }
         for credential in &self.foreign_removed {
             writeln!(f, "FOREIGN, REMOVED: {credential:?}")?;
+        }
+        for credential in &self.foreign_edited {
+            writeln!(f, "FOREIGN, CHANGED: {credential:?}")?;
         }
         for early in &self.early_removals {
             writeln!(f, "REMOVED WHILE HELD by {}: {:?}", early.pods.join(", "), early.credential)?;
@@ -46,8 +49,12 @@ impl fmt::Debug for Credential {
         let fingerprint = &fingerprint.to_string()[..12];
         write!(f, "{key_id} ({name:?}, {fingerprint}…) of {client_id}: minted {minted} by {}", who(*by))?;
         write!(f, ", known everywhere {known}")?;
+        if let Some((time, by)) = self.edited {
+            write!(f, ", changed {time} by {}", who(by))?;
+        }
         match self.removed {
             Some((time, by)) => write!(f, ", removed {time} by {}", who(by)),
+            None if self.kind == Kind::Federated => Ok(()),
             None => write!(f, ", expires {}", self.end),
         }
     }

@@ -1,5 +1,7 @@
 //! Three naive rotations and what the ledger says about them, and the offences that no pod sees.
 
+mod certificates;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Blame, Ledger, Offence};
-use crate::azure::{Actor, Cause, Change, Password, RefusedSignIn, What};
+use crate::azure::{Actor, Cause, Change, Federated, NewFederated, Password, RefusedSignIn, What};
 use crate::witness::{self, Fingerprint, Presented, Witness, Witnesses};
 
 const TENANT: Uuid = Uuid::from_u128(1);
@@ -183,4 +185,108 @@ fn leaks_are_told_by_place_and_form() {
     let leaks = story.ledger().leaks([("operator.log", log), ("journal", "nothing")]);
     let told: Vec<String> = leaks.iter().map(ToString::to_string).collect();
     assert_eq!(told, [format!("the value of {} is in operator.log, line 2 (Raw)", key_id("old"))]);
+}
+
+const MARK: &str = "kw1:abcdefghijklmnop.1.abcdefghijkl2345 shop/payments";
+const ISSUER: &str = "https://issuer.example";
+const FEDERATED: Uuid = Uuid::from_u128(77);
+
+fn federated(subject: &str, description: &str) -> Federated {
+    let new = NewFederated {
+        name: "kw-1".into(),
+        issuer: ISSUER.into(),
+        subject: Some(subject.into()),
+        description: Some(description.into()),
+        ..NewFederated::default()
+    };
+    let NewFederated { name, issuer, subject, audience, description } = new;
+    Federated { id: FEDERATED, name, issuer, subject, audience, description }
+}
+
+fn identity(subject: &str) -> Fingerprint {
+    Fingerprint::of_federated(&CLIENT.to_string(), ISSUER, subject, &NewFederated::default().audience)
+}
+
+impl Story {
+    fn federate(self, second: i64, by: Actor, subject: &str, description: &str) -> Self {
+        self.change(second, by, What::Federated(federated(subject, description)))
+    }
+
+    fn unfederate(self, second: i64) -> Self {
+        self.change(second, SCRIPT, What::Removed(FEDERATED))
+    }
+
+    /// A pod whose ServiceAccount is let in, as far as it goes by its token.
+    fn account(self, name: &str, subject: &str, from: i64, until: i64) -> Self {
+        let what = Presented { fingerprint: identity(subject), ..presented("") };
+        self.witnesses.holds(who(name), what, at(from)).ends(at(until));
+        self
+    }
+}
+
+/// The way from a secret to federation: the new one is used before the old one goes.
+#[test]
+fn a_careful_migration_to_federation_is_clean() {
+    let story = Story::begun().pod("web-0", "old", 20, 250).federate(100, SCRIPT, "web", MARK);
+    let story = story.account("web-1", "web", 200, 900).remove(300, "old");
+    let ledger = story.ledger().allowing(key_id("old"));
+    ledger.assert_clean().unwrap();
+    assert_eq!(ledger.verdict().least_valid[&CLIENT].count, 1);
+    assert!(ledger.leaks([("operator.log", "anything at all")]).is_empty(), "there is no value to leak");
+}
+
+/// What nobody is let in by yet is no credential to fall back on.
+#[test]
+fn a_secret_that_goes_before_federation_is_used_leaves_nothing_valid() {
+    let story = Story::begun().federate(100, SCRIPT, "web", MARK).remove(150, "old");
+    let ledger = story.account("web-1", "web", 200, 900).ledger().allowing(key_id("old"));
+    ledger.expect(&[Offence::NoneValid]).unwrap();
+}
+
+/// P4: with our mark, made through Graph, used by nobody, and left; what others federate is their own business.
+#[test]
+fn a_federated_credential_that_nobody_uses_is_an_orphan() {
+    let left = Story::begun().federate(100, SCRIPT, "web", MARK);
+    left.ledger().expect(&[Offence::Orphan]).unwrap();
+    left.ledger().published(identity("web"), at(150)).assert_clean().unwrap();
+    Story::begun().federate(100, SCRIPT, "web", MARK).unfederate(200).ledger().assert_clean().unwrap();
+    Story::begun().federate(100, SCRIPT, "web", "made by terraform").ledger().assert_clean().unwrap();
+    Story::begun().federate(100, Actor::Administrator, "web", MARK).ledger().assert_clean().unwrap();
+}
+
+/// P3: removed, or changed in any way.
+#[test]
+fn a_foreign_federated_credential_must_not_be_touched() {
+    let foreign = || Story::begun().federate(100, Actor::Administrator, "web", "by hand");
+    let removed = foreign().unfederate(200).ledger();
+    removed.expect(&[Offence::ForeignRemoved]).unwrap();
+    removed.allowing(FEDERATED).assert_clean().unwrap();
+    let described = foreign().change(200, SCRIPT, What::FederatedEdited(federated("web", "another")));
+    described.ledger().expect(&[Offence::ForeignEdited]).unwrap();
+    assert!(described.ledger().verdict().to_string().contains("FOREIGN, CHANGED: "));
+    described.ledger().allowing(FEDERATED).assert_clean().unwrap();
+    let by_hand = foreign().change(200, Actor::Administrator, What::FederatedEdited(federated("web", "another")));
+    by_hand.ledger().assert_clean().unwrap();
+}
+
+/// P1 and P2: removed while a pod was let in by it; to let in somebody else is the same.
+#[test]
+fn a_federated_credential_that_pods_use_must_not_go() {
+    let used = || Story::begun().federate(100, SCRIPT, "web", MARK).account("web-0", "web", 150, 900);
+    let mut removed = used().unfederate(300);
+    let (trace_id, time) = (Uuid::from_u128(300), at(310));
+    let what = Presented { fingerprint: identity("web"), ..presented("") };
+    let held = removed.witnesses.holds(who("web-0"), what, time);
+    held.refused(time, witness::Cause::Aadsts(70_021), Some(401), Some(trace_id.to_string()), "No match".into());
+    held.ends(time);
+    let (fingerprint, cause) = (Some(identity("web")), Cause::Removed);
+    let (tenant, client_id, code) = (Some(TENANT), Some(CLIENT), Some(70_021));
+    removed.refused.push(RefusedSignIn { time, trace_id, tenant, client_id, fingerprint, code, cause });
+    removed.ledger().expect(&[Offence::RemovedWhileHeld, Offence::Refused(Blame::CarelessRemoval)]).unwrap();
+    assert_eq!(removed.ledger().verdict().refusals[0].key_id, Some(FEDERATED));
+
+    let changed = used().change(300, SCRIPT, What::FederatedEdited(federated("worker", MARK)));
+    changed.ledger().expect(&[Offence::RemovedWhileHeld, Offence::Orphan]).unwrap();
+    let described = used().change(300, SCRIPT, What::FederatedEdited(federated("web", MARK)));
+    described.ledger().assert_clean().unwrap();
 }

@@ -1,10 +1,13 @@
-//! What a container would sign in with at a moment: the variables that every Azure SDK reads, or a file that the pod
-//! names, with the rest of the set beside it. Nothing is trimmed, mended or checked: what is wrong in a container is
-//! wrong at the sign-in. Pure. A kind of credential that is added is a variant of [`Proof`].
+//! What a container would sign in with at a moment: the variables that every Azure SDK reads, in the order in which they
+//! read them; or a file that the pod names, with the rest of the set beside it. Nothing is trimmed, mended or checked: what
+//! is wrong in a container is wrong at the sign-in. Pure. A kind of credential that is added is a variant of [`Proof`].
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::body::Bytes;
+use serde_json::Value;
 
 use super::environment::Environment;
 use crate::witness::{Fingerprint, Presented};
@@ -28,6 +31,8 @@ pub(crate) struct Credential {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
     Secret(String),
+    /// A token of somebody whom the application trusts, as it is in its file now.
+    Federated(String),
 }
 
 impl Credential {
@@ -42,15 +47,15 @@ impl Credential {
         let folder = secret_file.and_then(|file| file.rsplit_once('/')).map(|(folder, _)| folder);
         let beside = |name: &str| folder.and_then(|folder| text(&format!("{folder}/{name}")));
         let value = |name: &str| beside(name).or_else(|| variable(name));
-        let secret = match secret_file {
-            Some(file) => text(file)?,
-            None => variable("AZURE_CLIENT_SECRET")?,
+        let proof = match secret_file {
+            Some(file) => Proof::Secret(text(file)?),
+            None => Proof::of(variable, text)?,
         };
         Some(Self {
             authority: value("AZURE_AUTHORITY_HOST").unwrap_or_else(|| PUBLIC.to_owned()),
             tenant: value("AZURE_TENANT_ID")?,
             client: value("AZURE_CLIENT_ID")?,
-            proof: Proof::Secret(secret),
+            proof,
         })
     }
 
@@ -61,16 +66,42 @@ impl Credential {
 
     /// What may be told of it.
     pub(crate) fn presented(&self) -> Presented {
-        let Proof::Secret(secret) = &self.proof;
-        let fingerprint = Fingerprint::of(secret);
+        let fingerprint = match &self.proof {
+            Proof::Secret(secret) => Fingerprint::of(secret),
+            Proof::Federated(token) => shown_by(&self.client, token).unwrap_or_else(|| Fingerprint::of(token)),
+        };
         Presented { tenant: self.tenant.clone(), client: self.client.clone(), fingerprint }
     }
 
     /// A text of others, without the secret that it may repeat.
     pub(crate) fn without_secret(&self, text: &str) -> String {
-        let Proof::Secret(secret) = &self.proof;
+        let (Proof::Secret(secret) | Proof::Federated(secret)) = &self.proof;
         if secret.is_empty() { text.to_owned() } else { text.replace(secret.as_str(), "(the secret)") }
     }
+}
+
+impl Proof {
+    /// What SDKs try first is what they stay with: their `EnvironmentCredential` comes before the
+    /// `WorkloadIdentityCredential`, and in it the secret before the certificate. Nobody here signs in with a certificate
+    /// yet, and whoever has one does not go on to the token.
+    fn of(variable: impl Fn(&str) -> Option<String>, text: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
+            return Some(Self::Secret(secret));
+        }
+        if variable("AZURE_CLIENT_CERTIFICATE_PATH").is_some() {
+            return None;
+        }
+        text(&variable("AZURE_FEDERATED_TOKEN_FILE")?).map(Self::Federated)
+    }
+}
+
+/// What a federated credential is compared with (AZURE 1.5), if this is a token.
+fn shown_by(client: &str, token: &str) -> Option<Fingerprint> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    // Kubernetes writes a list even of one.
+    let audience = claims["aud"].as_str().or_else(|| claims["aud"][0].as_str());
+    Some(Fingerprint::of_federated(client, claims["iss"].as_str()?, claims["sub"].as_str()?, audience?))
 }
 
 impl fmt::Debug for Credential {
@@ -81,6 +112,8 @@ impl fmt::Debug for Credential {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -128,6 +161,58 @@ mod tests {
         assert_eq!((held.client.as_str(), held.tenant.as_str()), ("beside", "t"));
         assert!(held.proof == Proof::Secret("from a file\n".into()), "a line break at the end is sent, and refused");
         assert_eq!(Credential::of(&environment(&WHOLE), Some("/etc/entra/other"), read), None);
+    }
+
+    const FEDERATED: [(&str, &str); 4] = [
+        ("AZURE_AUTHORITY_HOST", "https://login.example/"),
+        ("AZURE_TENANT_ID", "t"),
+        ("AZURE_CLIENT_ID", "c"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "/wi/token"),
+    ];
+
+    fn token(claims: &Value) -> String {
+        format!("e30.{}.signed", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    fn in_its_file(token: String) -> impl Fn(&str) -> Option<Bytes> {
+        move |path| (path == "/wi/token").then(|| Bytes::from(token.clone()))
+    }
+
+    #[test]
+    fn a_token_is_known_by_issuer_subject_and_audience() {
+        let claims = |id: u8| json!({"iss": "https://i/", "sub": "s", "aud": ["a"], "jti": id});
+        let held = |id| Credential::of(&environment(&FEDERATED), None, in_its_file(token(&claims(id)))).unwrap();
+        assert_eq!(held(1).presented().fingerprint, Fingerprint::of_federated("c", "https://i/", "s", "a"));
+        assert_eq!(held(1).presented(), held(2).presented());
+        assert!(held(1).proof == Proof::Federated(token(&claims(1))) && held(1) != held(2), "each is sent as it is");
+        let single = token(&json!({"iss": "https://i/", "sub": "s", "aud": "a"}));
+        let single = Credential::of(&environment(&FEDERATED), None, in_its_file(single)).unwrap();
+        assert_eq!(single.presented(), held(1).presented());
+    }
+
+    #[test]
+    fn what_is_no_token_is_presented_all_the_same() {
+        let held = Credential::of(&environment(&FEDERATED), None, in_its_file("nonsense".into())).unwrap();
+        assert_eq!(held.presented().fingerprint, Fingerprint::of("nonsense"));
+        assert_eq!(Credential::of(&environment(&FEDERATED), None, nothing), None);
+    }
+
+    #[test]
+    fn a_secret_is_used_before_a_token_and_a_certificate_too() {
+        let with = |name, value| [&FEDERATED[..], &[(name, value)]].concat();
+        let held = |variables: &[_]| Credential::of(&environment(variables), None, in_its_file("t".into()));
+        let held = |variables: &[_]| held(variables).map(|held| held.proof);
+        assert!(held(&with("AZURE_CLIENT_SECRET", "s")) == Some(Proof::Secret("s".into())));
+        assert!(held(&with("AZURE_CLIENT_SECRET", "")) == Some(Proof::Federated("t".into())));
+        assert!(held(&with("AZURE_CLIENT_CERTIFICATE_PATH", "/tls/credential.pem")).is_none());
+    }
+
+    #[test]
+    fn a_token_without_a_client_id_signs_nobody_in() {
+        for (name, _) in &FEDERATED[1..3] {
+            let some: Vec<_> = FEDERATED.iter().copied().filter(|(other, _)| other != name).collect();
+            assert_eq!(Credential::of(&environment(&some), None, in_its_file("t".into())), None);
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) struct Household {
     pub(crate) habits: Habits,
     pub(crate) retry: Duration,
     pub(crate) volume_delay: Duration,
+    pub(crate) token_life: Option<Duration>,
     pub(crate) door: Arc<Door>,
     pub(crate) witnesses: Witnesses,
 }
@@ -83,7 +84,7 @@ impl Keeper {
         let Seen { pod, listing } = seen.borrow_and_update().clone();
         let life = Life::new(&pod, household.habits, household.retry, Timestamp::now());
         let sources = volumes::sources(&pod);
-        let tokens = Tokens::of(&pod);
+        let tokens = Tokens::of(&pod, household.token_life);
         let hands = containers(&pod).map(|_| None).collect();
         let mut keeper = Self {
             household,
@@ -291,6 +292,14 @@ impl Hands {
             if before == credential.as_ref() {
                 held.every = every;
                 return false;
+            }
+            if let (Some((before, testimony)), Some(now)) = (&held.credential, &credential)
+                && before.presented() == now.presented()
+            {
+                // A token that was issued anew: whoever compares sees the same credential, without a gap.
+                let same = (Arc::new(now.clone()), Arc::clone(testimony));
+                *held = Held { credential: Some(same), every };
+                return true;
             }
             if let Some((_, testimony)) = &held.credential {
                 testimony.ends(now);

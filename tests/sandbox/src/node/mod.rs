@@ -62,6 +62,9 @@ pub struct Options {
     pub cache_lag: Duration,
     /// How often a pod's volumes are brought up to date.
     pub volume_delay: Duration,
+    /// How long the tokens in volumes live at most, so that their renewal can be seen: none is as long as pods ask for.
+    /// The API server issues none for less than ten minutes; the node renews them by this time all the same.
+    pub token_life: Option<Duration>,
     /// After how long a container is ready, if its pod does not say.
     pub readiness: Duration,
     /// How long a container goes on after it was told to end, if its pod does not say.
@@ -79,6 +82,7 @@ impl Default for Options {
             names: vec!["node-0".to_owned()],
             cache_lag: second,
             volume_delay: 2 * second,
+            token_life: None,
             readiness: second,
             ends_after: second,
             retry: second,
@@ -158,11 +162,12 @@ struct Kept {
 
 impl Agent {
     fn new(client: Client, options: &Options, nodes: &[Registered], witnesses: Witnesses) -> anyhow::Result<Self> {
-        let Options { cache_lag, volume_delay, readiness, ends_after, retry, sign_in, .. } = options;
+        let Options { cache_lag, volume_delay, token_life, readiness, ends_after, retry, sign_in, .. } = options;
         let household = Household {
             habits: Habits { readiness: *readiness, ends_after: *ends_after, sign_in_every: sign_in.every },
             retry: *retry,
             volume_delay: *volume_delay,
+            token_life: *token_life,
             door: Arc::new(Door::new(sign_in)?),
             witnesses,
         };

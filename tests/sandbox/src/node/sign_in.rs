@@ -28,6 +28,9 @@ use crate::witness::{Cause, Testimony};
 /// By what name pods ask for tokens, so that their requests can be told from others'.
 pub const USER_AGENT: &str = "keywright-sandbox-pod";
 
+/// What a token is that is presented as an assertion, AZURE 4.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// An answer longer than this is none.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -143,6 +146,9 @@ impl Door {
         form.append_pair("scope", &self.scope);
         match &credential.proof {
             Proof::Secret(secret) => form.append_pair("client_secret", secret),
+            Proof::Federated(token) => {
+                form.append_pair("client_assertion_type", JWT_BEARER).append_pair("client_assertion", token)
+            }
         };
         Request::post(credential.endpoint())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -254,14 +260,29 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_secret_is_url_encoded_as_azure_4_1_asks() {
-        let request = Door::new(&SignIn::default()).unwrap().request(&credential()).unwrap();
+    async fn sent(credential: &Credential) -> String {
+        let request = Door::new(&SignIn::default()).unwrap().request(credential).unwrap();
         assert_eq!(request.uri(), "https://login.example/t/oauth2/v2.0/token");
         let body = request.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    #[tokio::test]
+    async fn the_secret_is_url_encoded_as_azure_4_1_asks() {
         assert_eq!(
-            String::from_utf8_lossy(&body),
+            sent(&credential()).await,
             "grant_type=client_credentials&client_id=c&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&client_secret=a%7Eb+c"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_federated_token_is_an_assertion_as_azure_4_1_asks() {
+        let federated = Credential { proof: Proof::Federated("e30.e30.c2ln".into()), ..credential() };
+        assert_eq!(
+            sent(&federated).await,
+            "grant_type=client_credentials&client_id=c&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default\
+             &client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
+             &client_assertion=e30.e30.c2ln"
         );
     }
 

@@ -1,12 +1,14 @@
 //! The ledger of a real run: what the log of Azure makes of it. What pods add is tried beside the ledger itself.
 
+use hyper::Method;
 use jiff::Timestamp;
 use keywright_sandbox::Witnesses;
-use keywright_sandbox::azure::SecretEdit;
+use keywright_sandbox::azure::{NewFederated, SecretEdit};
 use keywright_sandbox::ledger::Offence;
 use keywright_sandbox::witness::Fingerprint;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::certificates::{made, new};
 use crate::places::at_once;
 
 #[tokio::test]
@@ -48,4 +50,55 @@ async fn what_is_stored_in_a_vault_is_published() {
     let value = added["secretText"].as_str().unwrap();
     place.azure.put_secret("kv-ledger", "payments", value, SecretEdit::default()).unwrap();
     ledger().assert_clean().unwrap();
+}
+
+/// Federated credentials are accounted for by their marks, which are in their descriptions.
+#[tokio::test]
+async fn what_was_federated_through_graph_is_accounted_for() {
+    let place = at_once().await;
+    let ledger = || place.azure.ledger(place.tenant, &Witnesses::default()).unwrap();
+    let mut wanted = crate::federated::wanted("web");
+    wanted["description"] = "kw1:abcdefghijklmnop.1.abcdefghijkl2345 shop/payments".into();
+    assert_eq!(place.create(&wanted).await.status, 201);
+    ledger().expect(&[Offence::Orphan]).unwrap();
+    let [issuer, subject] = ["issuer", "subject"].map(|part| wanted[part].as_str().unwrap());
+    let identity =
+        Fingerprint::of_federated(&place.payments.client_id.to_string(), issuer, subject, "api://AzureADTokenExchange");
+    let published = || ledger().published(identity, Timestamp::now());
+    published().assert_clean().unwrap();
+    let foreign = NewFederated {
+        name: "foreign".into(),
+        issuer: "https://issuer.example".into(),
+        subject: Some("somebody".into()),
+        ..NewFederated::default()
+    };
+    let foreign = place.azure.seed_federated(&place.payments, foreign).unwrap().id;
+    place.federated(Method::PATCH, "/foreign", &json!({"subject": "another"})).await;
+    published().expect(&[Offence::ForeignRemoved]).unwrap();
+    place.federated(Method::DELETE, "/foreign", &Value::Null).await;
+    published().allowing(foreign).assert_clean().unwrap();
+}
+
+/// What vanishes from a list that we write is removed by us; what a tool of somebody else loses is not.
+#[tokio::test]
+async fn what_was_certified_through_graph_is_accounted_for() {
+    let place = at_once().await;
+    let ledger = || place.azure.ledger(place.tenant, &Witnesses::default()).unwrap();
+    let (ours, theirs) = (made(), made());
+    let foreign = place.azure.seed_certificate(&place.payments, theirs.entry("theirs")).unwrap().key_id;
+    let read = place.certificates().await;
+    let draft = place.azure.draft_certificates(&place.payments).unwrap();
+    let mark = "kw1:abcdefghijklmnop.1.abcdefghijkl2345 shop/payments";
+    let list = [read[0].clone(), new(&ours, mark)];
+    assert_eq!(place.certify(&list).await.status, 204);
+    ledger().expect(&[Offence::Orphan]).unwrap();
+    place.azure.seed_vault(place.tenant, "kv-certificates").unwrap();
+    let bundle = format!("{}{}", ours.key_pem(), ours.pem());
+    place.azure.put_secret("kv-certificates", "payments", &bundle, SecretEdit::default()).unwrap();
+    ledger().assert_clean().unwrap();
+    draft.write().await.unwrap();
+    ledger().assert_clean().unwrap();
+    assert_eq!(place.certify(&[new(&ours, mark)]).await.status, 204);
+    ledger().expect(&[Offence::ForeignRemoved]).unwrap();
+    ledger().allowing(foreign).assert_clean().unwrap();
 }

@@ -9,10 +9,15 @@
 #![expect(clippy::print_stdout, reason = "figures, for whoever asks with --nocapture")]
 
 mod administrator;
+mod certificates;
 mod client;
+mod cluster;
 mod deltas;
 mod doors;
+mod drafts;
 mod faults;
+mod federated;
+mod federation;
 mod figures;
 mod ledger;
 mod lists;
@@ -20,3 +25,4 @@ mod passwords;
 mod places;
 mod replicas;
 mod sign_in;
+mod signatures;

@@ -78,8 +78,14 @@ impl Place {
 
     /// Asks Graph as the operator.
     pub async fn graph(&self, method: Method, path: &str, body: &Value) -> Reply {
+        self.graph_with(method, path, &[], body).await
+    }
+
+    /// Asks Graph as the operator, with headers of one's own.
+    pub async fn graph_with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
         let bearer = self.bearer().await;
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let usual = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let headers: Vec<(&str, &str)> = usual.into_iter().chain(headers.iter().copied()).collect();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let url = if path.starts_with("https://") { path.to_owned() } else { format!("{GRAPH}{path}") };
         self.client.send(method, &url, &headers, &body).await

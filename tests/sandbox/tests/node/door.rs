@@ -1,39 +1,12 @@
 //! What arrives at the token endpoint, and what is testified of its answers.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use k8s_openapi::api::core::v1::Pod;
 use keywright_sandbox::Nodes;
-use keywright_sandbox::node::{Options, SECRET_FILE, SignIn};
+use keywright_sandbox::node::{Options, SignIn};
 use keywright_sandbox::witness::{Cause, Fingerprint};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::town::{SOON, Town, holds, pod};
-
-/// AZURE 7: issuer verbatim, subject and audience as Entra compares them. A token that is sent as a secret is the way
-/// to see it from outside.
-pub async fn a_projected_token_is_the_clusters_own(town: &Town) {
-    let (nodes, here) = (town.node("federated").await, "federated");
-    town.secret(here, "unused").await;
-    let asked = json!({"path": "token", "audience": "api://AzureADTokenExchange", "expirationSeconds": 600});
-    let spec = json!({
-        "containers": [{
-            "name": "app", "image": "example.org/app", "envFrom": [{"secretRef": {"name": "entra"}}],
-            "volumeMounts": [{"name": "wi", "mountPath": "/var/run/wi"}],
-        }],
-        "volumes": [{"name": "wi", "projected": {"sources": [{"serviceAccountToken": asked}]}}],
-    });
-    town.create::<Pod>(here, pod(here, "web", &json!({SECRET_FILE: "/var/run/wi/token"}), &spec)).await;
-    nodes.witnesses().wait_for(|seen| !seen.refusals.is_empty(), SOON).await.unwrap();
-    let token = town.endpoint.unknown().into_iter().find(|sent| sent.starts_with("eyJ")).unwrap();
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&claims).unwrap();
-    assert_eq!(claims["iss"], town.plane.url());
-    assert_eq!(claims["aud"], json!(["api://AzureADTokenExchange"]));
-    assert_eq!(claims["sub"], "system:serviceaccount:federated:default");
-    assert_eq!(claims["kubernetes.io"]["pod"]["name"], "web");
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
-}
 
 /// AZURE 4.2 and 4.3: the code, the trace ID, and nothing of the secret.
 pub async fn a_refusal_is_recorded_with_its_code(town: &Town) {

@@ -1,4 +1,5 @@
-//! A token endpoint that knows a list of secrets and nothing else, and a CONNECT proxy that leads everybody to it.
+//! A token endpoint that knows a list of secrets and whom it trusts, and nothing else, and a CONNECT proxy that leads
+//! everybody to it.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -6,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -16,7 +19,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -32,8 +35,10 @@ pub struct Endpoint {
 #[derive(Default)]
 struct Door {
     known: Mutex<BTreeSet<String>>,
-    /// What was sent as a secret and not known.
-    unknown: Mutex<BTreeSet<String>>,
+    /// The subjects whose tokens are accepted.
+    trusted: Mutex<BTreeSet<String>>,
+    /// The tokens that were presented, each once, and what they claim.
+    presented: Mutex<Vec<(String, Value)>>,
     connections: AtomicUsize,
 }
 
@@ -71,8 +76,18 @@ impl Endpoint {
         self.door.known.lock().unwrap().remove(secret);
     }
 
-    pub fn unknown(&self) -> Vec<String> {
-        self.door.unknown.lock().unwrap().iter().cloned().collect()
+    pub fn trusts(&self, subject: &str) {
+        self.door.trusted.lock().unwrap().insert(subject.to_owned());
+    }
+
+    pub fn distrusts(&self, subject: &str) {
+        self.door.trusted.lock().unwrap().remove(subject);
+    }
+
+    /// What the tokens of a subject claim, each once, in the order in which they were presented.
+    pub fn presented(&self, subject: &str) -> Vec<Value> {
+        let presented = self.door.presented.lock().unwrap();
+        presented.iter().map(|(_, claims)| claims.clone()).filter(|claims| claims["sub"] == subject).collect()
     }
 
     pub fn connections(&self) -> usize {
@@ -124,17 +139,41 @@ async fn answer(request: Request<Incoming>, door: &Door) -> Result<Response<Full
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let form: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
-    let secret = field("client_secret").unwrap();
-    let asked = path.ends_with("/oauth2/v2.0/token") && field("grant_type").unwrap() == "client_credentials";
-    let (status, body) = if asked && door.known.lock().unwrap().contains(&secret) {
+    assert!(path.ends_with("/oauth2/v2.0/token") && field("grant_type").unwrap() == "client_credentials");
+    let (is_accepted, code, words) = match (field("client_secret"), field("client_assertion")) {
+        (Some(secret), None) => (door.knows(&secret), 7_000_215, "Invalid client secret provided."),
+        (None, Some(token)) => {
+            let kind = field("client_assertion_type").unwrap();
+            assert_eq!(kind, "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            (door.trusts(token), 700_213, "No matching federated identity record found.")
+        }
+        _ => panic!("neither a secret nor a token, or both"),
+    };
+    let (status, body) = if is_accepted {
         (200, json!({"token_type": "Bearer", "expires_in": 3599, "access_token": "eyJ0"}))
     } else {
-        door.unknown.lock().unwrap().insert(secret);
-        let description = "AADSTS7000215: Invalid client secret provided. Trace ID: t-1";
-        (
-            401,
-            json!({"error": "invalid_client", "error_description": description, "error_codes": [7_000_215], "trace_id": "t-1"}),
-        )
+        let description = format!("AADSTS{code}: {words} Trace ID: t-1");
+        let error = json!({
+            "error": "invalid_client", "error_description": description, "error_codes": [code], "trace_id": "t-1",
+        });
+        (401, error)
     };
     Ok(Response::builder().status(status).body(Full::new(body.to_string().into())).unwrap())
+}
+
+impl Door {
+    fn knows(&self, secret: &str) -> bool {
+        self.known.lock().unwrap().contains(secret)
+    }
+
+    fn trusts(&self, token: String) -> bool {
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        let is_trusted = self.trusted.lock().unwrap().contains(claims["sub"].as_str().unwrap());
+        let mut presented = self.presented.lock().unwrap();
+        if !presented.iter().any(|(before, _)| *before == token) {
+            presented.push((token, claims));
+        }
+        is_trusted
+    }
 }

@@ -10,6 +10,7 @@
 mod crowd;
 mod door;
 mod endpoint;
+mod federated;
 mod holding;
 mod life;
 mod restore;
@@ -32,9 +33,13 @@ async fn pods_live_and_hold_as_on_a_real_node() {
         holding::a_missing_key_keeps_a_container_from_being_created(&town),
         holding::a_missing_secret_keeps_a_volume_from_being_mounted(&town),
         holding::a_node_that_lags_gives_a_new_pod_the_old_value(&town),
-        door::a_projected_token_is_the_clusters_own(&town),
         door::a_refusal_is_recorded_with_its_code(&town),
         door::real_host_names_are_reached_through_a_proxy(&town),
+        federated::only_pods_with_the_label_are_changed(&town),
+        federated::a_pod_that_is_refused_is_told_why(&town),
+        federated::a_pod_with_the_label_signs_in_with_the_cluster_s_own_token(&town),
+        federated::a_token_is_renewed_and_no_sign_in_sees_it(&town),
+        federated::a_secret_is_used_before_a_token(&town),
     );
     town.close().await;
 }

@@ -8,13 +8,14 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
 use keywright_sandbox::node::{Options, SignIn};
 use keywright_sandbox::witness::Fingerprint;
-use keywright_sandbox::{Nodes, Plane, Programs};
+use keywright_sandbox::{Nodes, Plane, Programs, Webhook};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::endpoint::Endpoint;
 
@@ -24,6 +25,7 @@ pub const SOON: Duration = Duration::from_mins(1);
 pub struct Town {
     pub plane: Plane,
     pub endpoint: Endpoint,
+    webhook: OnceCell<Webhook>,
     kubectl: PathBuf,
 }
 
@@ -31,7 +33,12 @@ impl Town {
     pub async fn new() -> Self {
         let plane = Plane::start(keywright_sandbox::Options::default()).await.unwrap();
         let kubectl = Programs::find().await.unwrap().kubectl().unwrap();
-        Self { plane, endpoint: Endpoint::open().await, kubectl }
+        Self { plane, endpoint: Endpoint::open().await, webhook: OnceCell::new(), kubectl }
+    }
+
+    /// The webhook, opened for whoever asks for it first.
+    pub async fn webhook(&self) -> &Webhook {
+        self.webhook.get_or_try_init(|| Webhook::start(&self.plane)).await.unwrap()
     }
 
     pub async fn close(self) {
@@ -51,6 +58,7 @@ impl Town {
             names,
             cache_lag: moment,
             volume_delay: moment,
+            token_life: None,
             readiness: moment,
             ends_after: moment,
             retry: moment,

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::{NewApplication, Seeded};
+use super::{NewApplication, Seeded, certificates, federated, issuers};
 use crate::answers::{self, Cut};
 use crate::azure::applications::{NewPassword, Password, Principal};
 use crate::azure::replicas::Lag;
@@ -69,11 +69,17 @@ struct TenantSpec {
     lag: Option<[i64; 2]>,
     /// That of service principals.
     principal_lag: Option<[i64; 2]>,
+    /// That of federated credentials at sign-ins.
+    federated_lag: Option<[i64; 2]>,
+    /// For how long a replica remembers that a federated sign-in matched nothing.
+    memory: Option<i64>,
     noise: Option<f64>,
     write_window: Option<i64>,
     passwords_banned: Option<bool>,
     /// In seconds.
     longest_life: Option<i64>,
+    /// That of certificates.
+    longest_certificate_life: Option<i64>,
 }
 
 /// What shall be changed about the limits of all tenants: how much, and in how many milliseconds.
@@ -152,7 +158,7 @@ async fn answer(azure: &Azure, request: Request<Incoming>) -> Answered {
     };
     let entry = azure.journal().open(&asked, None);
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let (status, body) = match act(azure, method, &segments, &body) {
+    let (status, body) = match act(azure, method, &segments, &body).await {
         Ok(Some(body)) => (StatusCode::OK, body),
         Ok(None) => (StatusCode::NOT_FOUND, json!({"error": format!("the administrator has no {method} {path}")})),
         Err(error) => (StatusCode::BAD_REQUEST, json!({"error": format!("{error:#}")})),
@@ -162,7 +168,7 @@ async fn answer(azure: &Azure, request: Request<Incoming>) -> Answered {
 }
 
 /// What is answered; nothing if there is no such route.
-fn act(azure: &Azure, method: &str, segments: &[&str], body: &Bytes) -> anyhow::Result<Option<Value>> {
+async fn act(azure: &Azure, method: &str, segments: &[&str], body: &Bytes) -> anyhow::Result<Option<Value>> {
     let done = json!({});
     Ok(Some(match (method, segments) {
         ("GET", ["inspect"]) => azure.inspect(),
@@ -185,10 +191,15 @@ fn act(azure: &Azure, method: &str, segments: &[&str], body: &Bytes) -> anyhow::
         ("POST", ["tenants", tenant, "applications"]) => {
             json!(azure.seed_application(id(tenant)?, read::<NewApplication>(body)?)?)
         }
+        (_, ["tenants", tenant, "applications", client_id, "certificates", rest @ ..]) => {
+            let application = azure.application(id(tenant)?, id(client_id)?)?;
+            return certificates::administer(azure, &application, method, rest, body).await;
+        }
         (_, ["tenants", tenant, "applications", client_id, rest @ ..]) => {
             let application = azure.application(id(tenant)?, id(client_id)?)?;
             return to_application(azure, &application, method, rest, body);
         }
+        (_, ["issuers", rest @ ..]) => return issuers::administer(azure, method, rest, body).await,
         (_, ["vaults", rest @ ..]) => return vault::administer(azure, method, rest, body),
         ("POST", ["faults"]) => json!({"id": azure.add_rule(rule(read(body)?))}),
         ("DELETE", ["faults", number]) => {
@@ -230,6 +241,7 @@ fn to_application(
                 password.end = end_date_time.unwrap_or(password.end);
             })?;
         }
+        (_, ["federated", rest @ ..]) => return federated::administer(azure, application, method, rest, body),
         _ => return Ok(None),
     }
     Ok(Some(json!({})))
@@ -267,11 +279,15 @@ fn edit_tenant(azure: &Azure, tenant: Uuid, spec: &TenantSpec) -> anyhow::Result
             (tenant.weather.reads, tenant.weather.sign_ins) = (lag, lag);
         }
         tenant.weather.principals = spec.principal_lag.map_or(tenant.weather.principals, lag);
+        tenant.weather.federated = spec.federated_lag.map_or(tenant.weather.federated, lag);
+        tenant.weather.memory = spec.memory.map_or(tenant.weather.memory, millis);
         tenant.weather.noise = spec.noise.unwrap_or(tenant.weather.noise);
         tenant.weather.write_window = spec.write_window.map_or(tenant.weather.write_window, millis);
         tenant.policies.passwords_banned = spec.passwords_banned.unwrap_or(tenant.policies.passwords_banned);
         let longest = spec.longest_life.map(SignedDuration::from_secs);
         tenant.policies.longest_life = longest.or(tenant.policies.longest_life);
+        let longest = spec.longest_certificate_life.map(SignedDuration::from_secs);
+        tenant.policies.longest_certificate_life = longest.or(tenant.policies.longest_certificate_life);
     })
 }
 
@@ -318,6 +334,7 @@ fn judged(verdict: &Verdict) -> Value {
             "clientId": one.client_id,
             "keyId": one.key_id,
             "name": one.name,
+            "kind": format!("{:?}", one.kind),
             "minted": one.minted,
             "by": one.by,
             "known": one.known,
@@ -335,6 +352,7 @@ fn judged(verdict: &Verdict) -> Value {
         "credentials": credentials.collect::<Value>(),
         "orphans": ids(&verdict.orphans),
         "foreignRemoved": ids(&verdict.foreign_removed),
+        "foreignEdited": ids(&verdict.foreign_edited),
         "leastValid": least.collect::<Value>(),
         "calls": calls.collect::<Value>(),
         "story": verdict.to_string(),
@@ -342,12 +360,12 @@ fn judged(verdict: &Verdict) -> Value {
 }
 
 /// What was sent; nothing is an empty object.
-fn read<T: DeserializeOwned>(body: &Bytes) -> anyhow::Result<T> {
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> anyhow::Result<T> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).context("could not read what was sent to the administrator")
 }
 
-fn id(text: &str) -> anyhow::Result<Uuid> {
+pub(super) fn id(text: &str) -> anyhow::Result<Uuid> {
     Uuid::try_parse(text).with_context(|| format!("{text:?} is no ID"))
 }
 

@@ -1,5 +1,5 @@
-//! Applications in Graph: list, get, PATCH, owners. Reads see what one replica knows. Secrets are not written here
-//! (AZURE 1.2).
+//! Applications in Graph: list, get, PATCH, owners. Reads see what one replica knows. Certificates are written here, all
+//! at once (AZURE 1.4); secrets are not (AZURE 1.2).
 
 use std::sync::Arc;
 
@@ -8,14 +8,18 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::errors::Error;
-use super::query::Query;
-use super::{Answered, Object, Request, access, shape};
+use super::query::{Kind, Query};
+use super::{Answered, Object, Request, access, certificates, shape};
 use crate::azure::applications::{Application, Refusal};
 use crate::azure::log::{Actor, What};
 use crate::azure::tenants::Tenant;
 
+/// What may be asked about them by a query.
+pub(super) const KIND: Kind =
+    Kind { properties: &shape::APPLICATION, filters: &["id", "appId", "displayName"], equality_only: false };
+
 pub(super) fn query(request: &Request<'_>) -> Result<Query, Error> {
-    Query::read(request.call.parameters(), &shape::APPLICATION)
+    Query::read(request.call.parameters(), &KIND)
 }
 
 pub(super) fn list(tenant: &mut Tenant, request: &Request<'_>) -> Answered {
@@ -51,7 +55,11 @@ pub(super) fn get(tenant: &mut Tenant, object: &Object, request: &Request<'_>) -
     let query = query(request)?;
     let seen = seen(tenant, object, request)?;
     access::reads(&request.caller, &seen)?;
-    let mut body = query.pick(shape::application(&seen));
+    let mut object = shape::application(&seen);
+    if query.names("keyCredentials") {
+        object["keyCredentials"] = shape::certificates(&seen, true);
+    }
+    let mut body = query.pick(object);
     body["@odata.context"] = format!("{}/v1.0/$metadata#applications/$entity", request.call.origin).into();
     Ok((StatusCode::OK, Some(body)))
 }
@@ -99,16 +107,23 @@ pub(super) fn patch(tenant: &mut Tenant, object: &Object, request: &Request<'_>)
     }
     let refused = |refusal: Refusal| Error::refused(refusal, object.name());
     let mut application = Application::clone(&*tenant.claim(object_id, request.now).map_err(refused)?);
+    let mut changes = vec![];
     for (name, value) in sent {
         let invalid =
             || Error::bad_request(format!("Invalid value specified for property '{name}' of resource 'Application'."));
         match name.as_str() {
             "displayName" => value.as_str().ok_or_else(invalid)?.clone_into(&mut application.display_name),
+            "keyCredentials" => {
+                let list = certificates::read(&value)?;
+                changes.extend(tenant.certify(&mut application, list, request.now).map_err(refused)?);
+                continue;
+            }
             "signInAudience" => application.audience = serde_json::from_value(value).map_err(|_| invalid())?,
             _ => _ = application.properties.insert(name, value),
         }
+        changes.push(What::Patched);
     }
-    tenant.write(application, Actor::Application(request.caller.client_id), What::Patched, request.now);
+    tenant.write_all(application, Actor::Application(request.caller.client_id), changes, request.now);
     Ok((StatusCode::NO_CONTENT, None))
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::errors::Error;
 use super::query::{Query, encoded};
-use super::{Answered, Request, access, shape};
+use super::{Answered, Request, access, applications, shape};
 use crate::azure::tenants::Tenant;
 
 /// How many objects a page has.
@@ -64,7 +64,7 @@ pub(super) fn answer(tenant: &Tenant, request: &Request<'_>) -> Answered {
         }
     };
     let select = token.select.iter().map(|select| ("$select".to_owned(), select.clone()));
-    let query = Query::read(select.collect(), &shape::APPLICATION)?;
+    let query = Query::read(select.collect(), &applications::KIND)?;
     let is_first = token.after == Timestamp::MIN;
     let news = tenant.delta(token.after, now).into_iter();
     let mut rest = news

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use crate::azure::applications::Refusal;
 use crate::azure::call::{self, Answer, with};
+use crate::azure::certificates::Unsound;
+use crate::azure::federated::Unfit;
 use crate::azure::tokens::Refused;
 
 /// An error.
@@ -98,6 +100,9 @@ impl Error {
             Refusal::NoSuchKey(key_id) => {
                 Self::bad_request(format!("No password credential found with keyId '{key_id}'."))
             }
+            Refusal::NoSuchFederated(name) => Self::not_found(&name),
+            Refusal::Unfit(unfit) => Self::unfit(unfit),
+            Refusal::Unsound(unsound) => Self::unsound(&unsound),
             Refusal::Concurrency => Self::new(
                 StatusCode::CONFLICT,
                 "Directory_ConcurrencyViolation",
@@ -129,6 +134,74 @@ impl Error {
                 "Credential lifetime exceeds the max value allowed as per assigned policy.",
             ),
             Refusal::BadEnd => Self::bad_request("Password credential end date is invalid."),
+        }
+    }
+
+    /// A list of certificates that cannot be as it was sent. The words of `Changed`, `End` and `NoKey` were seen in the
+    /// field (Azure/azure-powershell#6784, azure-cli#11146, ansible-collections/azure#2127); the others are like them.
+    fn unsound(unsound: &Unsound) -> Self {
+        let (code, message, inner, target) = match unsound {
+            Unsound::Changed(key_id) => {
+                return Self::bad_request(format!(
+                    "Update to existing credential with KeyId '{key_id}' is not allowed."
+                ));
+            }
+            Unsound::Twice(key_id) => {
+                return Self::bad_request(format!("Two credentials have the same KeyId '{key_id}'."));
+            }
+            Unsound::NoKey => {
+                ("KeyCredentialsInvalidValue", "KeyValue cannot be null or empty.", "InvalidKeyValue", "key")
+            }
+            Unsound::Malformed => {
+                ("KeyCredentialsInvalidValue", "Key credential value is invalid.", "InvalidKeyValue", "key")
+            }
+            Unsound::Start => (
+                "KeyCredentialsInvalidStartDate",
+                "Key credential start date is invalid.",
+                "InvalidKeyStartDate",
+                "startDateTime",
+            ),
+            Unsound::End => (
+                "KeyCredentialsInvalidEndDate",
+                "Key credential end date is invalid.",
+                "InvalidKeyEndDate",
+                "endDateTime",
+            ),
+        };
+        let details = json!([{"code": inner, "message": message, "target": format!("keyCredentials.{target}")}]);
+        Self { details: Some(details), ..Self::new(StatusCode::BAD_REQUEST, code, message) }
+    }
+
+    /// A federated credential that cannot be as it was sent. For "too many" no answer is on record.
+    pub(super) fn unfit(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Name(name) => Self::bad_request(format!("Federated Identity Credential name '{name}' is invalid.")),
+            Unfit::Empty => Self::bad_request("Federated identity credential has empty properties."),
+            Unfit::TooLong(part) => {
+                Self::bad_request(format!("The value of property '{part}' is longer than 600 characters."))
+            }
+            Unfit::Renamed => Self::bad_request("Property 'name' is read-only and cannot be set."),
+            Unfit::HasExpression => {
+                Self::bad_request("The properties 'subject' and 'claimsMatchingExpression' exclude each other.")
+            }
+            Unfit::TooMany => {
+                Self::bad_request("The application has as many federated identity credentials as it can have: 20.")
+            }
+            Unfit::NameTaken(name) => Self::new(
+                StatusCode::CONFLICT,
+                "Request_MultipleObjectsWithSameKeyValue",
+                format!("FederatedIdentityCredential with name {name} already exists."),
+            ),
+            // Seen in the field: Azure/azure-workload-identity#434.
+            Unfit::IdentityTaken { issuer, subject } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidFederatedIdentityCredentialValue",
+                format!(
+                    "The combination of issuer and subject must be unique for the application. Issuer {issuer} and \
+                     Subject: {subject} already exist. paramName: FederatedIdentityCredential.Subject, paramValue: \
+                     {subject}, objectType: Microsoft.Online.DirectoryServices.Application"
+                ),
+            ),
         }
     }
 

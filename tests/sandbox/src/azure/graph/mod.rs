@@ -3,8 +3,10 @@
 
 mod access;
 mod applications;
+mod certificates;
 mod delta;
 mod errors;
+mod federated;
 mod passwords;
 mod principals;
 mod query;
@@ -17,6 +19,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::errors::{Error, Ids};
+use self::federated::Wish;
 use super::call::{self, Answer, Call, with};
 use super::clouds::CLOUDS;
 use super::directory::{Directory, State};
@@ -43,6 +46,7 @@ enum Asked {
     Owners(Object),
     AddPassword(Object),
     RemovePassword(Object),
+    Federated(Object, Wish),
     Principals,
     Principal(Object),
 }
@@ -65,6 +69,17 @@ struct Request<'a> {
 
 /// An answer in the making: its body, and what it costs.
 type Answered = Result<(StatusCode, Option<Value>), Error>;
+
+impl Asked {
+    /// The application that it writes to, if it writes.
+    fn written(&self) -> Option<&Object> {
+        match self {
+            Self::Patch(object) | Self::AddPassword(object) | Self::RemovePassword(object) => Some(object),
+            Self::Federated(object, wish) => wish.is_write().then_some(object),
+            _ => None,
+        }
+    }
+}
 
 impl Object {
     fn name(&self) -> &str {
@@ -97,6 +112,9 @@ fn asked(method: &Method, path: &str) -> Option<Asked> {
         (None, None | Some((&"delta" | &"microsoft.graph.delta" | &"delta()", []))) => (*first, None, rest),
         (None, Some((id, rest))) => (*first, Some(Object::Id((*id).to_owned())), rest),
     };
+    if let ("applications", Some(object), Some(wish)) = (collection, &object, Wish::read(method.as_str(), rest)) {
+        return Some(Asked::Federated(object.clone(), wish));
+    }
     let action = rest.first().map(|action| action.trim_start_matches("microsoft.graph."));
     let asked = match (collection, object, action, method.as_str()) {
         ("applications", None, None, "GET") => Asked::Applications,
@@ -123,6 +141,7 @@ pub(crate) fn verb(method: &Method, path: &str) -> &'static str {
         Some(Asked::Owners(_)) => "listOwners",
         Some(Asked::AddPassword(_)) => "addPassword",
         Some(Asked::RemovePassword(_)) => "removePassword",
+        Some(Asked::Federated(_, wish)) => wish.verb(),
         Some(Asked::Principals) => "listServicePrincipals",
         Some(Asked::Principal(_)) => "getServicePrincipal",
         None => "unknown",
@@ -188,6 +207,7 @@ fn carry_out(
         Asked::Delta => delta::answer(tenant, request),
         Asked::AddPassword(object) => passwords::add(tenant, object, request),
         Asked::RemovePassword(object) => passwords::remove(tenant, object, request),
+        Asked::Federated(object, wish) => federated::answer(tenant, object, wish, request),
         Asked::Principals => principals::list(tenant, request),
         Asked::Principal(object) => principals::get(tenant, object, request),
     }
@@ -215,7 +235,7 @@ fn count(state: &mut State, asked: &Asked, request: &Request<'_>, cost: u32) -> 
         "Tenant_Application/ReadWrite",
         "ResourceUnitLimitExceeded",
     )?;
-    if let Asked::Patch(object) | Asked::AddPassword(object) | Asked::RemovePassword(object) = asked {
+    if let Some(object) = asked.written() {
         let (name, what) = ("Tenant_Application/Write", "WriteLimitExceeded");
         counted(Scope::Writes(application, tenant), limits.writes, 1, name, what)?;
         counted(Scope::TenantWrites(tenant), limits.tenant_writes, 1, "Tenant/Write", what)?;
@@ -254,5 +274,22 @@ mod tests {
         assert_eq!(verb(&Method::PATCH, "/v1.0/applications/8f3c"), "patchApplication");
         assert_eq!(verb(&Method::DELETE, "/v1.0/applications/8f3c/removePassword"), "unknown");
         assert_eq!(get("/beta/applications"), "unknown");
+    }
+
+    /// AZURE 1.5: the forms of addresses of federated credentials.
+    #[test]
+    fn federated_credentials_have_verbs() {
+        let of = "/v1.0/applications/8f3c/federatedIdentityCredentials";
+        let by_app_id = "/v1.0/applications(appId='8f3c')/federatedIdentityCredentials";
+        assert_eq!([of, by_app_id].map(|path| verb(&Method::GET, path)), ["listFederated"; 2]);
+        assert_eq!(verb(&Method::POST, by_app_id), "createFederated");
+        for one in [format!("{of}/web"), format!("{by_app_id}(name='web')"), format!("{of}(name=%27web%27)")] {
+            assert_eq!(verb(&Method::GET, &one), "getFederated", "{one}");
+            assert_eq!(verb(&Method::PATCH, &one), "patchFederated", "{one}");
+            assert_eq!(verb(&Method::DELETE, &one), "deleteFederated", "{one}");
+            assert_eq!(verb(&Method::POST, &one), "unknown", "{one}");
+        }
+        assert_eq!(verb(&Method::DELETE, of), "unknown");
+        assert_eq!(verb(&Method::GET, &format!("{of}/web/subject")), "unknown");
     }
 }

@@ -59,7 +59,7 @@ fn read(wanted: &Map<String, Value>) -> Result<NewPassword, Error> {
 }
 
 /// Entra's clock has ticks of 100 ns.
-fn time(name: &str, text: &str) -> Result<Timestamp, Error> {
+pub(super) fn time(name: &str, text: &str) -> Result<Timestamp, Error> {
     let parsed: Result<Timestamp, _> = text.parse();
     let invalid = |_| {
         Error::bad_request(format!(

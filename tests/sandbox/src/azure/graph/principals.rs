@@ -6,21 +6,25 @@ use hyper::StatusCode;
 use uuid::Uuid;
 
 use super::errors::Error;
-use super::query::Query;
+use super::query::{Kind, Query};
 use super::{Answered, Object, Request, access, applications, shape};
 use crate::azure::applications::Principal;
 use crate::azure::tenants::Tenant;
 
+/// What may be asked about them by a query.
+const KIND: Kind =
+    Kind { properties: &shape::PRINCIPAL, filters: &["id", "appId", "displayName"], equality_only: false };
+
 pub(super) fn list(tenant: &mut Tenant, request: &Request<'_>) -> Answered {
     access::reads_all(&request.caller)?;
-    let query = Query::read(request.call.parameters(), &shape::PRINCIPAL)?;
+    let query = Query::read(request.call.parameters(), &KIND)?;
     let seen = tenant.read_principals(request.now);
     let objects = seen.iter().map(|one| (one.object_id, shape::principal(one, tenant.id)));
     Ok(applications::page(request, &query, "servicePrincipals", objects))
 }
 
 pub(super) fn get(tenant: &mut Tenant, object: &Object, request: &Request<'_>) -> Answered {
-    let query = Query::read(request.call.parameters(), &shape::PRINCIPAL)?;
+    let query = Query::read(request.call.parameters(), &KIND)?;
     let missing = || Error::not_found(object.name());
     let id = Uuid::try_parse(object.name()).map_err(|_| missing())?;
     let is_it = |principal: &&Arc<Principal>| match object {

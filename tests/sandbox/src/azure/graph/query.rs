@@ -34,16 +34,26 @@ enum Clause {
     Begins(String, String),
 }
 
+/// What may be asked about objects of a kind.
+pub(super) struct Kind {
+    /// What they may be asked for by `$select`.
+    pub(super) properties: &'static [&'static str],
+    /// What `$filter` may be about.
+    pub(super) filters: &'static [&'static str],
+    /// Whether a filter knows nothing but `eq`.
+    pub(super) equality_only: bool,
+}
+
 impl Query {
-    /// Reads a query; `known` are the properties that objects have.
-    pub(super) fn read(raw: BTreeMap<String, String>, known: &[&str]) -> Result<Self, Error> {
+    /// Reads a query about objects of a kind.
+    pub(super) fn read(raw: BTreeMap<String, String>, kind: &Kind) -> Result<Self, Error> {
         const UNDERSTOOD: [&str; 6] = ["$filter", "$select", "$top", "$skiptoken", "$count", "$expand"];
         if let Some(odd) = raw.keys().find(|key| key.starts_with('$') && !UNDERSTOOD.contains(&key.as_str())) {
             return Err(Error::unsupported_query(format!("Query option '{odd}' is not supported here.")));
         }
         let get = |name: &str| raw.get(name).map(String::as_str);
-        let filter = get("$filter").map(clauses).transpose()?;
-        let select = get("$select").map(|select| selected(select, known)).transpose()?;
+        let filter = get("$filter").map(|filter| clauses(filter, kind)).transpose()?;
+        let select = get("$select").map(|select| selected(select, kind.properties)).transpose()?;
         let top = get("$top").map(|top| {
             let valid = top.parse().ok().filter(|top| (1..=LARGEST_PAGE).contains(top));
             valid.ok_or_else(|| {
@@ -130,7 +140,8 @@ fn selected(select: &str, known: &[&str]) -> Result<Vec<String>, Error> {
 }
 
 /// Reads a filter: `a eq 'x' or b in ('y', 'z') or startswith(c, 'w')`.
-fn clauses(filter: &str) -> Result<Vec<Clause>, Error> {
+fn clauses(filter: &str, kind: &Kind) -> Result<Vec<Clause>, Error> {
+    let checked = |field: &str| if kind.filters.contains(&field) { Ok(field.to_owned()) } else { Err(unsupported()) };
     let words = words(filter).ok_or_else(|| Error::bad_request(format!("Invalid filter clause: {filter}")))?;
     let mut clauses = vec![];
     for part in words.split(|word| *word == Word::Name("or")) {
@@ -138,6 +149,7 @@ fn clauses(filter: &str) -> Result<Vec<Clause>, Error> {
             [Word::Name(field), Word::Name("eq"), Word::Text(value)] => {
                 clauses.push(Clause::Equals(checked(field)?, value.clone()));
             }
+            _ if kind.equality_only => return Err(unsupported()),
             [Word::Name(field), Word::Name("in"), Word::Sign('('), values @ .., Word::Sign(')')] => {
                 for value in values.iter().filter(|word| **word != Word::Sign(',')) {
                     let Word::Text(value) = value else { return Err(unsupported()) };
@@ -163,10 +175,6 @@ fn clauses(filter: &str) -> Result<Vec<Clause>, Error> {
         )));
     }
     Ok(clauses)
-}
-
-fn checked(field: &str) -> Result<String, Error> {
-    if matches!(field, "id" | "appId" | "displayName") { Ok(field.to_owned()) } else { Err(unsupported()) }
 }
 
 fn unsupported() -> Error {
@@ -224,7 +232,11 @@ mod tests {
 
     use super::*;
 
-    const KNOWN: [&str; 4] = ["id", "appId", "displayName", "tags"];
+    const KNOWN: Kind = Kind {
+        properties: &["id", "appId", "displayName", "tags"],
+        filters: &["id", "appId", "displayName"],
+        equality_only: false,
+    };
 
     fn query(pairs: &[(&str, &str)]) -> Result<Query, Error> {
         let raw = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -255,6 +267,17 @@ mod tests {
         assert!(query(&[("$select", "id,secret")]).is_err());
         assert!(query(&[("$top", "1000")]).is_err());
         assert!(query(&[("$orderby", "id")]).is_err());
+    }
+
+    /// AZURE 1.5: federated credentials are filtered by `eq`, on name and subject.
+    #[test]
+    fn some_kinds_are_filtered_by_equality_only() {
+        let kind = Kind { filters: &["name"], equality_only: true, ..KNOWN };
+        let read = |filter: &str| Query::read(BTreeMap::from([("$filter".to_owned(), filter.to_owned())]), &kind);
+        assert!(read("name eq 'web'").unwrap().wants(&json!({"name": "web"})));
+        for filter in ["id eq '1'", "name in ('web')", "startswith(name,'w')"] {
+            assert!(read(filter).is_err(), "{filter}");
+        }
     }
 
     /// AZURE 2: 2, one less with `$select`, one less with a small `$top`, one more with `$expand`.

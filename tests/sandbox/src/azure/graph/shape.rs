@@ -1,9 +1,13 @@
 //! How Graph writes directory objects in JSON. Pure; a secret's value is in none of them.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::azure::applications::{Application, Password, Principal};
+use crate::azure::certificates::Certificate;
+use crate::azure::federated::Federated;
 
 /// What an application may be asked for by `$select`.
 pub(super) const APPLICATION: [&str; 27] = [
@@ -37,7 +41,8 @@ pub(super) const APPLICATION: [&str; 27] = [
 ];
 
 /// What of an application may be written by PATCH. Not the secrets: AZURE 1.2.
-pub(super) const PATCHABLE: [&str; 16] = [
+pub(super) const PATCHABLE: [&str; 17] = [
+    "keyCredentials",
     "displayName",
     "signInAudience",
     "description",
@@ -67,6 +72,9 @@ pub(super) const PRINCIPAL: [&str; 7] = [
     "appOwnerOrganizationId",
 ];
 
+/// What a federated credential may be asked for by `$select`.
+pub(super) const FEDERATED: [&str; 6] = ["id", "name", "issuer", "subject", "description", "audiences"];
+
 /// A time as Entra writes it: in seven fractional digits, or none (AZURE 1.2).
 pub(super) fn time(time: Timestamp) -> String {
     let format = if time.subsec_nanosecond() < 100 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%7fZ" };
@@ -77,7 +85,7 @@ pub(super) fn time(time: Timestamp) -> String {
 pub(super) fn application(application: &Application) -> Value {
     let mut object: Map<String, Value> =
         APPLICATION.iter().map(|property| ((*property).to_owned(), Value::Null)).collect();
-    for collection in ["keyCredentials", "tags", "identifierUris", "requiredResourceAccess", "appRoles"] {
+    for collection in ["tags", "identifierUris", "requiredResourceAccess", "appRoles"] {
         object.insert(collection.into(), json!([]));
     }
     object.extend(application.properties.clone());
@@ -89,6 +97,7 @@ pub(super) fn application(application: &Application) -> Value {
         ("signInAudience".into(), json!(application.audience)),
         ("createdDateTime".into(), json!(time(application.created))),
         ("passwordCredentials".into(), passwords.into()),
+        ("keyCredentials".into(), certificates(application, false)),
         ("isDisabled".into(), if application.disabled { json!(true) } else { Value::Null }),
     ]);
     Value::Object(object)
@@ -104,6 +113,35 @@ pub(super) fn password(password: &Password, secret: Option<&str>) -> Value {
         "keyId": password.key_id,
         "secretText": secret,
         "startDateTime": time(password.start),
+    })
+}
+
+/// The certificates of an application; with the certificates themselves only where they are asked for (AZURE 1.4).
+pub(super) fn certificates(application: &Application, whole: bool) -> Value {
+    let told = |one: &Certificate| {
+        json!({
+            "customKeyIdentifier": one.identifier,
+            "displayName": one.display_name,
+            "endDateTime": time(one.end),
+            "key": whole.then(|| STANDARD.encode(one.x509.der())),
+            "keyId": one.key_id,
+            "startDateTime": time(one.start),
+            "type": "AsymmetricX509Cert",
+            "usage": "Verify",
+        })
+    };
+    application.certificates.iter().map(told).collect()
+}
+
+/// A federated credential.
+pub(super) fn federated(one: &Federated) -> Value {
+    json!({
+        "id": one.id,
+        "name": one.name,
+        "issuer": one.issuer,
+        "subject": one.subject,
+        "description": one.description,
+        "audiences": [one.audience],
     })
 }
 

@@ -2,19 +2,24 @@
 //! replica chance chooses; the true cause of every refusal goes to the log, since the code does not tell it. Whoever is
 //! let in gets a token that [`Tokens`] has signed.
 
+mod assertion;
+mod certificates;
 mod discovery;
+mod federated;
 mod refusals;
 mod request;
 mod sign_in;
+mod signed;
 
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
 
 use self::refusals::Ids;
-use self::sign_in::{Accepted, Outcome};
+use self::sign_in::{Accepted, Begun, Outcome};
 use super::call::{self, Answer, Call, with};
 use super::directory::Directory;
+use super::issuers::Issuers;
 use super::server::Free;
 use super::tokens::Tokens;
 
@@ -26,6 +31,7 @@ const RETRY_AFTER: &str = "60";
 pub(crate) struct Endpoint<'a> {
     pub(crate) directory: &'a Directory,
     pub(crate) tokens: &'a Tokens,
+    pub(crate) issuers: &'a Issuers,
     /// The addresses of the free endpoints, which are resources as well.
     pub(crate) free: &'a Free,
 }
@@ -70,14 +76,14 @@ pub(crate) fn verb(method: &Method, path: &str) -> &'static str {
 
 impl Endpoint<'_> {
     /// Answers a request.
-    pub(crate) fn answer(self, call: &Call, now: Timestamp) -> Answer {
+    pub(crate) async fn answer(self, call: &Call, now: Timestamp) -> Answer {
         let (trace, made_up) = {
             let dice = &mut self.directory.lock().dice;
             (dice.uuid(), dice.uuid())
         };
         let ids = Ids { trace, correlation: call.client_request_id().unwrap_or(made_up), now };
         let answer = match asked(&call.method, &call.path) {
-            Some(Asked::SignIn(tenant, version_1)) => self.sign_in(call, tenant, version_1, ids),
+            Some(Asked::SignIn(tenant, version_1)) => self.sign_in(call, tenant, version_1, ids).await,
             Some(Asked::Metadata(tenant, version_1)) => self.metadata(call, tenant, version_1, ids),
             Some(Asked::Instance) => match discovery::instance(call) {
                 Ok(told) => call::json(StatusCode::OK, &told),
@@ -104,8 +110,16 @@ impl Endpoint<'_> {
         call::json(StatusCode::OK, &discovery::metadata(call, tenant, &issuer, version_1))
     }
 
-    fn sign_in(self, call: &Call, tenant: &str, version_1: bool, ids: Ids) -> Answer {
-        let outcome = sign_in::decide(&mut self.directory.lock(), call, tenant, version_1, self.free, ids);
+    async fn sign_in(self, call: &Call, tenant: &str, version_1: bool, ids: Ids) -> Answer {
+        let begun = sign_in::decide(&mut self.directory.lock(), call, tenant, version_1, self.free, ids);
+        let outcome = match begun {
+            Begun::Decided(outcome) => outcome,
+            // Others are asked when the directory is not locked.
+            Begun::Pending(pending) => {
+                let key = self.issuers.key(pending.issuer(), pending.key_id(), ids.now).await;
+                sign_in::conclude(&mut self.directory.lock(), &pending, tenant, key, ids)
+            }
+        };
         match outcome {
             Outcome::Accepted(accepted) => self.issue(&accepted, version_1, ids.now),
             Outcome::Refused(refusal) => refusal.answer(ids, &call.origin),

@@ -7,6 +7,21 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::azure::call::{self, Answer};
+use crate::azure::federated::{Mismatch, Presented};
+
+/// Where Entra sends people who meet a mismatch.
+const ABOUT_FEDERATION: &str = "https://learn.microsoft.com/entra/workload-id/workload-identity-federation";
+
+/// Where Entra sends people whose certificate it does not take.
+fn about_keys(client_id: Uuid) -> String {
+    format!(
+        "Please visit the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id \
+         '{client_id}'. Review the documentation at https://docs.microsoft.com/en-us/graph/deployments to determine \
+         the corresponding service endpoint and \
+         https://docs.microsoft.com/en-us/graph/api/application-get?view=graph-rest-1.0&tabs=http to build a query \
+         request URL, such as 'https://graph.microsoft.com/beta/applications/{client_id}'"
+    )
+}
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,14 +135,96 @@ impl Refusal {
         Self::invalid_client(7_000_222, text)
     }
 
-    pub(crate) fn certificate_not_registered() -> Self {
-        let text = "The certificate with identifier used to sign the client assertion is not registered on \
-                    application. [Reason - The key was not found.]";
+    /// A thumbprint that cannot be read is not told (AZURE 5).
+    pub(crate) fn certificate_not_registered(client_id: Uuid, thumbprint: Option<&str>) -> Self {
+        let thumbprint = thumbprint.map(|text| format!(" Thumbprint of key used by client: '{text}',"));
+        let text = format!(
+            "The certificate with identifier used to sign the client assertion is not registered on application. \
+             [Reason - The key was not found.,{} {}]",
+            thumbprint.unwrap_or_default(),
+            about_keys(client_id)
+        );
         Self::invalid_client(700_027, text)
     }
 
-    pub(crate) fn no_federated_identity() -> Self {
-        Self::invalid_client(70_021, "No matching federated identity record found for presented assertion.")
+    pub(crate) fn certificate_expired(client_id: Uuid, thumbprint: &str, start: Timestamp, end: Timestamp) -> Self {
+        let told = |time: Timestamp| time.strftime("%m/%d/%Y %H:%M:%S").to_string();
+        let text = format!(
+            "Client assertion contains an invalid signature. [Reason - The key used is expired., Thumbprint of key \
+             used by client: '{thumbprint}', Found key 'Start={}, End={}', {}]",
+            told(start),
+            told(end),
+            about_keys(client_id)
+        );
+        Self::invalid_client(700_027, text)
+    }
+
+    pub(crate) fn certificate_not_valid_yet() -> Self {
+        Self::invalid_client(1_000_502, "The provided certificate is not within its specified validity window.")
+    }
+
+    pub(crate) fn another_subject() -> Self {
+        Self::invalid_client(50_048, "Subject must match Issuer claim in the client assertion.")
+    }
+
+    pub(crate) fn malformed_assertion() -> Self {
+        Self::invalid_client(50_027, "JWT token is invalid or malformed.")
+    }
+
+    /// No federated credential lets this in.
+    pub(crate) fn no_match(mismatch: Mismatch, presented: &Presented) -> Self {
+        let Presented { issuer, subject, audiences } = presented;
+        let audience = audiences.join(", ");
+        let (code, what) = match mismatch {
+            Mismatch::NoneKnown => {
+                let text = format!(
+                    "No matching federated identity record found for presented assertion. Assertion Issuer: \
+                     '{issuer}'. Assertion Subject: '{subject}'. Assertion Audience: '{audience}'. {ABOUT_FEDERATION}"
+                );
+                return Self::invalid_client(70_021, text);
+            }
+            Mismatch::Issuer => (700_211, format!("issuer '{issuer}'")),
+            Mismatch::Audience => (700_212, format!("audience '{audience}'")),
+            Mismatch::Subject => (700_213, format!("subject '{subject}'")),
+            Mismatch::SubjectCase => (7_002_138, format!("subject '{subject}'")),
+        };
+        let text = format!(
+            "No matching federated identity record found for presented assertion {what}. Please note that matching is \
+             done using a case-sensitive comparison. Check your federated identity credential Subject, Audience and \
+             Issuer against the presented assertion. {ABOUT_FEDERATION}"
+        );
+        Self::invalid_client(code, text)
+    }
+
+    /// Seen in the field: Azure/azure-workload-identity#1232.
+    pub(crate) fn key_not_published(key_id: &str, issuer: &str) -> Self {
+        let text = format!(
+            "The certificate with identifier {key_id} used to sign the federated credential could not be found in the \
+             metadata of identity provider {issuer}. Please validate that your Identity Provider's metadata exposes \
+             the key used to sign the incoming token."
+        );
+        Self::invalid_client(7_000_272, text)
+    }
+
+    pub(crate) fn bad_signature() -> Self {
+        Self::invalid_client(50_012, "Client assertion contains an invalid signature.")
+    }
+
+    pub(crate) fn not_in_time(now: Timestamp, begin: Timestamp, end: Timestamp) -> Self {
+        let told = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S.%7fZ").to_string();
+        let text = format!(
+            "Client assertion is not within its valid time range. Current time: {}, assertion valid from {}, expiry \
+             time of assertion {}. Review the documentation at \
+             https://docs.microsoft.com/azure/active-directory/develop/active-directory-certificate-credentials .",
+            told(now),
+            told(begin),
+            told(end),
+        );
+        Self::invalid_client(700_024, text)
+    }
+
+    pub(crate) fn issuer_out_of_reach() -> Self {
+        Self::bad_request(90_061, "invalid_request", "Request to External OIDC endpoint failed.")
     }
 
     pub(crate) fn no_service_principal(client_id: Uuid, tenant: Uuid) -> Self {

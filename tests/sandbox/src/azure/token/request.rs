@@ -1,32 +1,40 @@
 //! A token request as it was sent: who wants a token, for what, and what proves it. Pure; nothing is looked up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::assertion::Assertion;
 use super::refusals::Refusal;
+use super::signed::{self, Signed};
 use crate::azure::call::Call;
 
+/// What says that an assertion is a JSON Web Token (RFC 7523, 2.2).
+const BY_JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// What a token is wanted for, and by whom.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) client_id: Uuid,
     pub(crate) resource: String,
+    /// Where it is asked for: `https://login.microsoftonline.com`.
+    pub(crate) origin: String,
     pub(crate) proof: Proof,
 }
 
 /// What is to prove that the client is the one.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// A client secret.
     Secret(String),
     /// A client assertion that the client has signed itself, with the key of a certificate.
-    Signed,
+    Signed(Arc<Signed>),
     /// A client assertion that somebody else has issued.
-    Federated,
+    Federated(Arc<Assertion>),
 }
 
 /// Reads a request. Version 1 of the endpoint has `resource` where version 2 has `scope`.
@@ -51,11 +59,14 @@ pub(crate) fn read(call: &Call, version_1: bool) -> Result<Wanted, Refusal> {
     };
     let secret = field("client_secret").or_else(|| basic.as_ref().map(|(_, secret)| secret));
     let proof = match (field("client_assertion"), secret) {
-        (Some(assertion), _) => kind_of(assertion, named),
+        (Some(_), _) if field("client_assertion_type").is_none_or(|kind| kind != BY_JWT) => {
+            return Err(Refusal::parameter_missing("client_assertion_type"));
+        }
+        (Some(assertion), _) => kind_of(assertion, named)?,
         (None, Some(secret)) => Proof::Secret(secret.clone()),
         (None, None) => return Err(Refusal::nothing_to_prove_it_with(version_1)),
     };
-    Ok(Wanted { client_id, resource, proof })
+    Ok(Wanted { client_id, resource, origin: call.origin.clone(), proof })
 }
 
 /// `https://vault.azure.net/.default` is about `https://vault.azure.net`; a second slash belongs to the resource.
@@ -86,10 +97,14 @@ fn basic(call: &Call) -> Option<(String, String)> {
 }
 
 /// A client names itself as issuer of what it signs itself.
-fn kind_of(assertion: &str, client_id: &str) -> Proof {
-    let claims = assertion.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
-    let claims: Value = claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default();
-    if claims["iss"].as_str().is_none_or(|issuer| issuer == client_id) { Proof::Signed } else { Proof::Federated }
+fn kind_of(assertion: &str, client_id: &str) -> Result<Proof, Refusal> {
+    let claims: Option<Value> = assertion.split('.').nth(1).and_then(signed::part);
+    let proof = if claims.is_some_and(|claims| claims["iss"].as_str().is_none_or(|issuer| issuer == client_id)) {
+        Signed::read(assertion).map(Arc::new).map(Proof::Signed)
+    } else {
+        Assertion::read(assertion).map(Arc::new).map(Proof::Federated)
+    };
+    proof.ok_or_else(Refusal::malformed_assertion)
 }
 
 #[cfg(test)]
@@ -147,5 +162,10 @@ mod tests {
         assert_eq!(refused(&format!("{rest}&scope=https://a/.default https://b/.default")), 70_011);
         let version_1 = read(&call(&format!("{rest}&resource=https://vault.azure.net")), true);
         assert_eq!(version_1.unwrap_err().code, 7_000_218);
+        for odd in ["gibberish", "a.b.c"] {
+            let assertion = format!("{rest}&scope=https://vault.azure.net/.default&client_assertion={odd}");
+            assert_eq!(refused(&assertion), 900_144, "{odd}");
+            assert_eq!(refused(&format!("{assertion}&client_assertion_type={BY_JWT}")), 50_027, "{odd}");
+        }
     }
 }

@@ -7,15 +7,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::assertion::Assertion;
+use super::certificates;
+use super::federated;
 use super::refusals::{Ids, Refusal};
 use super::request::{self, Proof, Wanted};
 use crate::azure::applications::{Application, Principal};
 use crate::azure::call::Call;
 use crate::azure::clouds::CLOUDS;
 use crate::azure::directory::{self, State};
-use crate::azure::log::{Cause, RefusedSignIn, What};
+use crate::azure::log::{Cause, RefusedSignIn};
 use crate::azure::quotas::{Scope, Verdict};
 use crate::azure::server::Free;
+use crate::azure::signing::PublicKey;
 use crate::azure::tenants::Tenant;
 use crate::azure::tokens::Caller;
 use crate::witness::Fingerprint;
@@ -27,6 +31,27 @@ pub(super) enum Outcome {
     Throttled { plain: bool, refusal: Refusal },
 }
 
+/// How far a sign-in came without asking anybody else.
+pub(super) enum Begun {
+    Decided(Outcome),
+    /// An issuer's key is needed to decide.
+    Pending(Box<Pending>),
+}
+
+/// A sign-in that was not refused so far.
+enum Checked {
+    Accepted(Accepted),
+    Pending(Box<Pending>),
+}
+
+/// A sign-in by a federated credential that is for it: what is left is whether the assertion is right.
+pub(super) struct Pending {
+    wanted: Wanted,
+    assertion: Arc<Assertion>,
+    sought: Sought,
+    id: Uuid,
+}
+
 /// A sign-in that was accepted.
 pub(super) struct Accepted {
     pub(super) caller: Caller,
@@ -34,10 +59,28 @@ pub(super) struct Accepted {
     key_id: Uuid,
 }
 
-/// A refusal and its true cause.
-type Refused = (Refusal, Cause);
+/// Who wants to sign in, and whether it is for Graph.
+struct Sought {
+    application: Arc<Application>,
+    is_graph: bool,
+}
 
-/// Decides, and writes down what was decided.
+/// A refusal and its true cause.
+pub(super) type Refused = (Refusal, Cause);
+
+impl Pending {
+    /// Whose key is needed.
+    pub(super) fn issuer(&self) -> &str {
+        &self.assertion.presented.issuer
+    }
+
+    /// Which one.
+    pub(super) fn key_id(&self) -> &str {
+        &self.assertion.key_id
+    }
+}
+
+/// Decides, unless an issuer's key is needed, and writes down what was decided.
 pub(super) fn decide(
     state: &mut State,
     call: &Call,
@@ -45,23 +88,56 @@ pub(super) fn decide(
     version_1: bool,
     free: &Free,
     ids: Ids,
-) -> Outcome {
+) -> Begun {
     let wanted = match request::read(call, version_1) {
         Ok(wanted) => wanted,
         Err(refusal) => {
             // Whose tenant it is comes first.
             let refusal = tenant(state, tenant_name).err().unwrap_or(refusal);
             note(state, tenant_name, None, Some(refusal.code), Cause::BadRequest, ids);
-            return Outcome::Refused(refusal);
+            return Begun::Decided(Outcome::Refused(refusal));
         }
     };
     if throttles(state, tenant_name, wanted.client_id, ids.now) {
         note(state, tenant_name, Some(&wanted), Some(90_055), Cause::Throttled, ids);
-        return Outcome::Throttled { plain: state.dice.chance(0.5), refusal: Refusal::throttled() };
+        let plain = state.dice.chance(0.5);
+        return Begun::Decided(Outcome::Throttled { plain, refusal: Refusal::throttled() });
     }
-    let decided = tenant(state, tenant_name)
+    let checked = tenant(state, tenant_name)
         .map_err(|refusal| (refusal, Cause::BadRequest))
-        .and_then(|tenant| check(tenant, &wanted, tenant_name, free, ids.now));
+        .and_then(|tenant| check(tenant, wanted.clone(), tenant_name, free, ids.now));
+    let decided = match checked {
+        Ok(Checked::Pending(pending)) => return Begun::Pending(pending),
+        Ok(Checked::Accepted(accepted)) => Ok(accepted),
+        Err(refused) => Err(refused),
+    };
+    Begun::Decided(settle(state, tenant_name, &wanted, decided, ids))
+}
+
+/// Decides what could not be decided without an issuer's key, and writes it down.
+pub(super) fn conclude(
+    state: &mut State,
+    pending: &Pending,
+    tenant_name: &str,
+    key: anyhow::Result<Option<PublicKey>>,
+    ids: Ids,
+) -> Outcome {
+    let Pending { wanted, assertion, sought, id } = pending;
+    let decided = tenant(state, tenant_name).map_err(|refusal| (refusal, Cause::BadRequest)).and_then(|tenant| {
+        federated::proven(tenant, assertion, key, ids.now)?;
+        accepted(tenant, wanted, sought, *id, ids.now)
+    });
+    settle(state, tenant_name, wanted, decided, ids)
+}
+
+/// Writes down what was decided.
+fn settle(
+    state: &mut State,
+    tenant_name: &str,
+    wanted: &Wanted,
+    decided: Result<Accepted, Refused>,
+    ids: Ids,
+) -> Outcome {
     match decided {
         Ok(accepted) => {
             let accepts = directory::Accepted { count: 0, last: ids.now };
@@ -71,7 +147,7 @@ pub(super) fn decide(
             Outcome::Accepted(accepted)
         }
         Err((refusal, cause)) => {
-            note(state, tenant_name, Some(&wanted), Some(refusal.code), cause, ids);
+            note(state, tenant_name, Some(wanted), Some(refusal.code), cause, ids);
             Outcome::Refused(refusal)
         }
     }
@@ -94,13 +170,14 @@ fn throttles(state: &mut State, tenant_name: &str, client_id: Uuid, now: Timesta
     matches!(state.quotas.count(Scope::SignIns(client_id, tenant), limit, 1, now), Verdict::Beyond(_))
 }
 
+/// Everything up to the credential; with a secret or a certificate, that as well.
 fn check(
     tenant: &mut Tenant,
-    wanted: &Wanted,
+    wanted: Wanted,
     tenant_name: &str,
     free: &Free,
     now: Timestamp,
-) -> Result<Accepted, Refused> {
+) -> Result<Checked, Refused> {
     let client_id = wanted.client_id;
     let Some(application) = tenant.for_sign_in(client_id, now) else {
         let truth = tenant.object_id(client_id).map(|object_id| tenant.truth(object_id));
@@ -113,24 +190,43 @@ fn check(
     };
     let is_graph = audience(tenant, &wanted.resource, free)
         .ok_or_else(|| (Refusal::resource_not_found(&wanted.resource, tenant_name), Cause::BadRequest))?;
-    let password = proven(tenant, &application, &wanted.proof, now)?;
-    let principal = admitted(tenant, &application, now)?;
-    let roles = if is_graph { principal.roles.clone() } else { vec![] };
-    let caller = Caller { tenant: tenant.id, client_id, object_id: principal.object_id, roles };
-    Ok(Accepted { caller, audience: wanted.resource.clone(), key_id: password })
+    let sought = Sought { application, is_graph };
+    match &wanted.proof {
+        Proof::Secret(secret) => {
+            let password = proven(tenant, &sought.application, secret, now)?;
+            accepted(tenant, &wanted, &sought, password, now).map(Checked::Accepted)
+        }
+        Proof::Signed(signed) => {
+            let certificate = certificates::proven(tenant, &sought.application, signed, &wanted.origin, now)?;
+            accepted(tenant, &wanted, &sought, certificate, now).map(Checked::Accepted)
+        }
+        Proof::Federated(assertion) => {
+            let id = federated::matched(tenant, &sought.application, &assertion.presented, now)?;
+            let assertion = Arc::clone(assertion);
+            Ok(Checked::Pending(Box::new(Pending { wanted, assertion, sought, id })))
+        }
+    }
 }
 
-/// The ID of the credential that proves it.
-fn proven(tenant: &mut Tenant, seen: &Application, proof: &Proof, now: Timestamp) -> Result<Uuid, Refused> {
-    let secret = match proof {
-        Proof::Secret(secret) => secret,
-        // No application has certificates or federated identities yet, so none of them matches.
-        Proof::Signed => return Err((Refusal::certificate_not_registered(), Cause::WrongValue)),
-        Proof::Federated => return Err((Refusal::no_federated_identity(), Cause::WrongValue)),
-    };
+/// Who is let in, if nobody blocks it; its credential was right.
+fn accepted(
+    tenant: &mut Tenant,
+    wanted: &Wanted,
+    sought: &Sought,
+    key_id: Uuid,
+    now: Timestamp,
+) -> Result<Accepted, Refused> {
+    let principal = admitted(tenant, &sought.application, now)?;
+    let roles = if sought.is_graph { principal.roles.clone() } else { vec![] };
+    let caller = Caller { tenant: tenant.id, client_id: wanted.client_id, object_id: principal.object_id, roles };
+    Ok(Accepted { caller, audience: wanted.resource.clone(), key_id })
+}
+
+/// The ID of the secret that proves it.
+fn proven(tenant: &mut Tenant, seen: &Application, secret: &str, now: Timestamp) -> Result<Uuid, Refused> {
     let client_id = seen.client_id;
     let wrong = |cause| Err((Refusal::wrong_secret(client_id), cause));
-    let Some(password) = seen.passwords.iter().find(|password| password.value == *secret) else {
+    let Some(password) = seen.passwords.iter().find(|password| password.value == secret) else {
         return wrong(why_unknown(tenant, client_id, secret));
     };
     if now >= password.end {
@@ -155,11 +251,7 @@ fn why_unknown(tenant: &Tenant, client_id: Uuid, secret: &str) -> Cause {
     let Some(minted) = tenant.minted(client_id).find(|password| password.value == secret) else {
         return Cause::WrongValue;
     };
-    let removed = |what: &What| {
-        matches!(what, What::Deleted) || matches!(what, What::Removed(key_id) if *key_id == minted.key_id)
-    };
-    let is_removed = tenant.log.iter().any(|change| change.client_id == client_id && removed(&change.what));
-    if is_removed { Cause::Removed } else { Cause::NotYetKnown }
+    if tenant.has_lost(client_id, minted.key_id) { Cause::Removed } else { Cause::NotYetKnown }
 }
 
 /// The service principal, if it may sign in.
@@ -198,10 +290,21 @@ fn audience(tenant: &Tenant, resource: &str, free: &Free) -> Option<bool> {
 }
 
 fn note(state: &mut State, tenant_name: &str, wanted: Option<&Wanted>, code: Option<u32>, cause: Cause, ids: Ids) {
-    let tenant = state.tenant_called(tenant_name).map(|tenant| tenant.id);
+    let known = state.tenant_called(tenant_name).map(|tenant| &*tenant);
+    let tenant = known.map(|tenant| tenant.id);
     let fingerprint = wanted.and_then(|wanted| match &wanted.proof {
         Proof::Secret(secret) => Some(Fingerprint::of(secret)),
-        Proof::Signed | Proof::Federated => None,
+        Proof::Federated(assertion) => {
+            let presented = &assertion.presented;
+            let audience = presented.audiences.first().map_or("", String::as_str);
+            Some(Fingerprint::of_federated(
+                &wanted.client_id.to_string(),
+                &presented.issuer,
+                &presented.subject,
+                audience,
+            ))
+        }
+        Proof::Signed(signed) => certificates::fingerprint(known?, wanted.client_id, signed),
     });
     let client_id = wanted.map(|wanted| wanted.client_id);
     let refused = RefusedSignIn { time: ids.now, trace_id: ids.trace, tenant, client_id, fingerprint, code, cause };

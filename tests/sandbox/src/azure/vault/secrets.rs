@@ -7,6 +7,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::azure::x509::X509;
 use crate::witness::Fingerprint;
 
 /// The value of a secret, which is printed as its fingerprint.
@@ -18,8 +19,9 @@ impl SecretValue {
         &self.0
     }
 
+    /// Of a certificate in PEM it is that of the certificate: by it pods are known that have taken it.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.0)
+        X509::read(self.0.as_bytes()).map_or_else(|| Fingerprint::of(&self.0), |x509| x509.fingerprint())
     }
 }
 
