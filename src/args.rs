@@ -62,6 +62,10 @@ struct Run {
     #[arg(long, env = "KEYWRIGHT_CA_FILE")]
     ca_file: Option<PathBuf>,
 
+    /// Look at Rollouts of Argo Rollouts too, where they are installed; its rights have to be there
+    #[arg(long, env = "KEYWRIGHT_ARGO_ROLLOUTS")]
+    argo_rollouts: bool,
+
     /// Sign in as whoever is signed in with `az` or `azd` on this machine, where a tenant would use workload identity
     #[arg(long)]
     developer_identity: bool,
@@ -117,6 +121,7 @@ impl Run {
             cluster_id,
             operator_namespace,
             ca_file,
+            argo_rollouts,
             developer_identity,
             time_scale,
             ambient_client_id,
@@ -130,6 +135,7 @@ impl Run {
             cluster_id: cluster_id.filter(|id| !id.is_empty()),
             operator_namespace: operator_namespace.filter(|name| !name.is_empty()),
             ca_file: ca_file.filter(|path| !path.as_os_str().is_empty()),
+            argo_rollouts,
             developer_identity,
             timing: Timing::scaled(time_scale),
             ambient_client_id: ambient_client_id.0,

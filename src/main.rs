@@ -6,7 +6,9 @@ use anyhow::Context;
 use clap::Parser;
 use keywright::args::Args;
 
-#[tokio::main]
+// Nearly all of the work is waiting: what is to be computed for a thousand first issues is some seconds of one processor. Each
+// thread more has memory of its own, and a node may have a hundred processors.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

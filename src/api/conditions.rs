@@ -9,8 +9,12 @@ use super::Reason;
 pub const READY: &str = "Ready";
 /// A credential is on its way; the reason is its stage.
 pub const ROTATING: &str = "Rotating";
+/// Everybody who is known to use the published credential has it.
+pub const ROLLED_OUT: &str = "RolledOut";
 /// This generation is being worked on for the first time.
 pub const RECONCILING: &str = "Reconciling";
+/// A tenant has paused itself.
+pub const PAUSED: &str = "Paused";
 /// Nothing more happens until a person does something.
 pub const STALLED: &str = "Stalled";
 

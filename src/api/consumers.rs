@@ -61,7 +61,7 @@ pub struct Workload {
 }
 
 /// A kind of workload that can be rolled.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WorkloadKind {
     /// A Deployment of `apps/v1`.
     Deployment,
@@ -71,6 +71,19 @@ pub enum WorkloadKind {
     DaemonSet,
     /// A Rollout of Argo Rollouts, where it is installed.
     Rollout,
+}
+
+impl WorkloadKind {
+    /// The word for people, as `kubectl` takes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+            Self::Rollout => "rollout",
+        }
+    }
 }
 
 /// A key of a Secret into which another tool copies the credential.

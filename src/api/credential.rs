@@ -109,7 +109,9 @@ pub struct EntraAppCredentialSpec {
     pub adopt: Option<Adopt>,
 
     /// What happens to the application's credentials when this resource is deleted: `Retain` (the default) leaves
-    /// them, `Revoke` removes ours once no pod reads the published Secret.
+    /// them, `Revoke` removes ours. The resource then stays, with the finalizer `keywright.dev/deletion`, until nobody is
+    /// left who uses them: no pod, no workload that is to have pods, no holder in `consumers.external`. It says who is in
+    /// the way, and goes at once when this is changed to `Retain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 

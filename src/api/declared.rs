@@ -1,5 +1,7 @@
 //! An object as the API server has it, whether or not this version of the operator understands it.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource,
@@ -16,8 +18,8 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 pub struct Declared<K: HasSpec + HasStatus> {
     /// The metadata.
     pub metadata: ObjectMeta,
-    /// The spec, or why it cannot be read.
-    pub spec: Result<K::Spec, String>,
+    /// The spec, or why it cannot be read. Shared, since every look at an object takes it along.
+    pub spec: Result<Arc<K::Spec>, String>,
     /// The status; one that cannot be read counts as none, because status is only a report.
     pub status: Option<K::Status>,
 }
@@ -41,7 +43,7 @@ where
         let raw = Raw::deserialize(from)?;
         Ok(Self {
             metadata: raw.metadata,
-            spec: K::Spec::deserialize(raw.spec).map_err(|error| error.to_string()),
+            spec: K::Spec::deserialize(raw.spec).map(Arc::new).map_err(|error| error.to_string()),
             status: Option::deserialize(raw.status).unwrap_or_default(),
         })
     }

@@ -34,3 +34,6 @@ pub use values::{ClientId, KeyId, TenantId};
 
 /// The API group of both kinds, and the prefix of every label and annotation that is ours.
 pub const GROUP: &str = "keywright.dev";
+
+/// The finalizer of a resource with which something is to go when it is deleted.
+pub const FINALIZER: &str = "keywright.dev/deletion";

@@ -43,7 +43,9 @@ pub struct SecretTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creation_policy: Option<SecretCreationPolicy>,
 
-    /// What becomes of the Secret when the resource is deleted: `Retain` (the default) or `Delete`.
+    /// What becomes of the Secret when the resource is deleted: `Retain` (the default) or `Delete`. Only a Secret that
+    /// Keywright created is deleted: with creationPolicy `Adopt` or `Merge` it stays. With deletionPolicy `Revoke` of the
+    /// resource it goes when nobody reads it any more, before the credentials do; else at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<SecretDeletionPolicy>,
 
@@ -63,7 +65,8 @@ pub enum SecretCreationPolicy {
     Merge,
 }
 
-/// What becomes of the published Secret when the resource is deleted.
+/// What becomes of the published Secret when the resource is deleted: `Retain` (the default) or `Delete`. Only one that
+/// Keywright created is deleted, not one that was adopted or merged into.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretDeletionPolicy {
     /// Leave it, so that nobody who reads it breaks.

@@ -1,5 +1,5 @@
 //! Why a resource is as it is, in one word: the reason of its conditions, of its Events, and the label of its metrics.
-//! `docs/reasons.md` has a paragraph for each; a test holds the two together.
+//! `docs/what-can-go-wrong.md` has a paragraph for each; a test holds the two together.
 
 use std::fmt;
 
@@ -60,8 +60,13 @@ reasons! {
     NotSupportedYet,
     /// The resource or its tenant is suspended.
     Suspended,
+    /// Too many resources of the tenant have failed in a row, so it has paused itself.
+    TenantPaused,
     /// The namespace is being deleted.
     NamespaceTerminating,
+
+    /// The credential that is to be adopted is not what the spec says.
+    AdoptionRefused,
 
     // How far a credential is.
     /// The record of a credential is being opened, before anything is minted.
@@ -74,8 +79,24 @@ reasons! {
     Proving,
     /// A proven credential waits until every server of Entra has surely heard of it.
     Maturing,
+    /// A proven credential waits for a maintenance window, or for others of its tenant to be done.
+    Queued,
     /// A proven credential is being written to where it is published.
     Publishing,
+    /// What was published waits until no node serves what was there before.
+    Settling,
+    /// Workloads are being restarted.
+    RollingOut,
+    /// Everybody who is known to use the published credential has it.
+    RolledOut,
+    /// A rotation begins in some days, and somebody outside the cluster will need the new credential by hand.
+    RotationAhead,
+    /// The old credential lives on for a while although nobody needs it any more.
+    Overlapping,
+    /// The old credential is being removed.
+    Retiring,
+    /// The resource is being deleted, and what is to go with it is being removed.
+    Revoking,
     /// A proven, unexpired credential is published.
     Published,
     /// Nothing is on its way.
@@ -96,6 +117,12 @@ reasons! {
     SecretsForbidden,
     /// A policy of the tenant forbids a credential that lives so long.
     LifetimeForbidden,
+    /// The application has a federated credential of this name already.
+    FederatedNameTaken,
+    /// The application has another federated credential for this issuer and subject.
+    FederatedSubjectTaken,
+    /// A policy of the tenant forbids trusting this issuer.
+    FederationForbidden,
     /// Somebody else was writing to the application at the same time.
     ConcurrentWrite,
     /// A service asked us to wait.
@@ -120,6 +147,8 @@ reasons! {
     ApplicationDisabled,
     /// The scope of the proof names nothing in this tenant.
     ScopeInvalid,
+    /// A token says something else than the federated credential that it was to prove.
+    TokenDiffers,
     /// A new credential was not proven in time and is given up.
     NotProven,
 
@@ -145,6 +174,41 @@ reasons! {
     /// There is no such Key Vault.
     VaultNotFound,
 
+    // What the cluster's part in federation may bring.
+    /// The cluster does not tell who issues its tokens.
+    IssuerUnknown,
+    /// There is no such `ServiceAccount`.
+    AccountMissing,
+    /// Somebody else keeps the annotations of the `ServiceAccount`.
+    AccountContested,
+    /// The `ServiceAccount` lacks annotations that Keywright is not to write.
+    AccountNotAnnotated,
+    /// The operator may not ask for tokens of the `ServiceAccount`.
+    TokenNotAllowed,
+
+    // Who does not have it yet.
+    /// A workload takes too long to become well after its restart.
+    RolloutStalled,
+    /// A workload is paused, so its pods are not replaced.
+    WorkloadPaused,
+    /// A workload replaces its pods only when somebody deletes them, or not all of them.
+    WorkloadWaits,
+    /// Somebody else takes the annotation by which a workload is restarted for their own.
+    RolloutContested,
+    /// The old pods of a workload that was restarted are ending.
+    PodsEnding,
+    /// A pod that nothing restarts still has the old credential.
+    StragglersRemain,
+    /// A copy that another tool makes does not have the new credential yet.
+    CopyBehind,
+    /// A holder outside has not confirmed that it has the new credential.
+    NotConfirmed,
+    /// Nobody is known to use the credential, so the old one is left to its own end.
+    ConsumersUnknown,
+    /// Somebody still uses the credential that is to go with the resource that is being deleted, or another resource
+    /// declares the identity that this one declares no more.
+    StillInUse,
+
     // What must not be guessed.
     /// A record says what cannot be, so somebody else has written it.
     RecordForged,
@@ -169,10 +233,22 @@ impl Reason {
                 | Self::Keeping
                 | Self::Proving
                 | Self::Maturing
+                | Self::Queued
                 | Self::Publishing
+                | Self::Settling
+                | Self::RollingOut
+                | Self::PodsEnding
+                | Self::CopyBehind
+                | Self::RolledOut
+                | Self::RotationAhead
+                | Self::Overlapping
+                | Self::Retiring
+                | Self::Revoking
+                | Self::ConsumersUnknown
                 | Self::Published
                 | Self::Idle
                 | Self::Reached
+                | Self::FederatedNameTaken
                 | Self::ConcurrentWrite
                 | Self::Throttled
                 | Self::Unreachable
@@ -189,7 +265,12 @@ impl Reason {
         self.needs_a_person()
             || matches!(
                 self,
-                Self::ConcurrentWrite | Self::Throttled | Self::Unreachable | Self::CredentialUnknown | Self::NotProven
+                Self::FederatedNameTaken
+                    | Self::ConcurrentWrite
+                    | Self::Throttled
+                    | Self::Unreachable
+                    | Self::CredentialUnknown
+                    | Self::NotProven
             )
     }
 }
@@ -206,7 +287,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_paragraph_and_no_paragraph_is_left_over() {
-        let page = include_str!("../../docs/reasons.md");
+        let page = include_str!("../../docs/what-can-go-wrong.md");
         let written: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
         let all: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(written, all);

@@ -14,8 +14,9 @@ use super::{
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
-    /// How long before its expiry a credential is replaced. Default: the tenant's, else a third of the validity. A
-    /// fixed jitter of up to a tenth spreads resources that were made together.
+    /// How long before its expiry a credential is replaced. Default: the tenant's, else a third of the validity. It
+    /// is replaced up to a tenth of this time later, always as much for the same resource, so that those that were made
+    /// together are spread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<Period>,
 
@@ -138,11 +139,13 @@ pub struct KeyVaultRef {
     pub name: VaultName,
 }
 
-/// What happens to the credentials of a deleted resource.
+/// What happens to the credentials of a deleted resource: `Retain` (the default) leaves them, `Revoke` removes ours. The
+/// resource then stays, with the finalizer `keywright.dev/deletion`, until nobody is left who uses them, and goes at once
+/// when this is changed to `Retain`.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeletionPolicy {
     /// They stay.
     Retain,
-    /// Ours are removed once no pod reads the published Secret.
+    /// Ours are removed once nobody is left who uses them.
     Revoke,
 }

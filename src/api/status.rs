@@ -68,6 +68,10 @@ pub struct EntraAppCredentialStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation_at: Option<Time>,
 
+    /// The rotation that those outside the cluster were told of by an Event, days before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_rotation_at: Option<Time>,
+
     /// The last thing that failed, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,

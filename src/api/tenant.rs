@@ -112,6 +112,19 @@ pub struct EntraTenantSpec {
     pub grants: Vec<Grant>,
 }
 
+impl EntraTenantSpec {
+    /// The audience that tokens for federation have in its cloud.
+    #[must_use]
+    pub fn federated_audience(&self) -> &str {
+        match (self.cloud, &self.endpoints) {
+            (Cloud::USGovernment | Cloud::USGovernmentDoD, _) => "api://AzureADTokenExchangeUSGov",
+            (Cloud::China, _) => "api://AzureADTokenExchangeChina",
+            (Cloud::Custom, Some(endpoints)) => endpoints.federated_audience.as_str(),
+            (Cloud::Public | Cloud::Custom, _) => "api://AzureADTokenExchange",
+        }
+    }
+}
+
 /// A Microsoft cloud.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Cloud {

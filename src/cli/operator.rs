@@ -64,8 +64,10 @@ impl Operator {
             return Ok(());
         }
         let Self { hands, instance, stop, copies, .. } = self;
-        let Watches { world, woken, tenants, resources, secrets, departed, mut running } = watches;
-        let context = Context::new(world, hands, woken, instance, stop.clone());
+        let Watches { world, woken, tenants, tenant_queue, resources, secrets, departed, mut running } = watches;
+        hands.woken.get_or_init(|| woken.clone());
+        let farewells = departed.farewells.iter().map(|(_, queue)| queue.clone()).collect();
+        let context = Context::new(world, hands, woken, (tenant_queue, farewells), instance, stop.clone());
         running.spawn(departed.work(context.clone()));
         let mut looking = JoinSet::new();
         let Watched { copy, to_look_at } = tenants;

@@ -70,6 +70,8 @@ pub struct Settings {
     pub operator_namespace: Option<String>,
     /// CAs to trust besides those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Whether Rollouts of Argo Rollouts are looked at.
+    pub argo_rollouts: bool,
     /// Whether whoever is signed in on this machine is asked where the surroundings would be.
     pub developer_identity: bool,
     /// How long everything takes that is built in.
@@ -85,11 +87,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let admin = Admin::listen(settings.admin_address).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %admin.address(), "serving probes and metrics");
 
-    let mut registry = Registry::with_prefix("keywright");
-    registry.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-    let metrics = Metrics::register(&mut registry);
-    let calls = wire::Metrics::register(&mut registry);
-    registry.register_collector(Box::new(Tasks::here()));
+    let (registry, metrics, calls) = figures();
     let readiness = Readiness::default();
     // From the first moment on: a probe that comes early must not find nothing to wait for.
     let copies = readiness.wait_for("the copies of tenants, namespaces and resources");
@@ -104,7 +102,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let developer = settings.developer_identity;
     let connections = Connections::new(outside.clone(), cluster.client.clone(), home, developer);
     let operator = Operator {
-        hands: Hands::new(&cluster, outside, connections, metrics, settings.timing),
+        hands: Hands::new(&cluster, settings.argo_rollouts, outside, connections, metrics, settings.timing),
         cluster,
         scope: settings.scope,
         instance: settings.instance,
@@ -118,6 +116,16 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     until_all_end(parts, &stop).await
 }
 
+/// Everything that is counted. `docs/metrics.md` has a row for each; a test holds the two together.
+fn figures() -> (Registry, Metrics, wire::Metrics) {
+    let mut registry = Registry::with_prefix("keywright");
+    registry.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    let metrics = Metrics::register(&mut registry);
+    let calls = wire::Metrics::register(&mut registry);
+    registry.register_collector(Box::new(Tasks::here()));
+    (registry, metrics, calls)
+}
+
 /// Wait for the parts. One that ends before `stop` takes the others with it: half an operator helps nobody.
 async fn until_all_end(mut parts: JoinSet<Result<(), Error>>, stop: &CancellationToken) -> Result<(), Error> {
     let mut outcome = Ok(());
@@ -129,4 +137,26 @@ async fn until_all_end(mut parts: JoinSet<Result<(), Error>>, stop: &Cancellatio
         outcome = outcome.and(result);
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_metric_has_a_row_and_no_row_is_left_over() {
+        let page = include_str!("../../docs/metrics.md");
+        let row = |line: &str| Some(line.strip_prefix("| `keywright_")?.split('`').next()?.to_owned());
+        // A counter ends in `_total` where it is read, and an info in `_info`.
+        let plain = |name: String| name.trim_end_matches("_total").trim_end_matches("_info").to_owned();
+        let written: BTreeSet<String> = page.lines().filter_map(row).map(plain).collect();
+        // What has no sample yet is not shown to whoever reads it, but it is registered.
+        let registered = format!("{:?}", figures().0);
+        let names = registered.split("Descriptor { name: \"").skip(1);
+        let mut all: BTreeSet<String> = names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect();
+        all.insert("tasks_alive".to_owned()); // counted when somebody asks
+        assert_eq!(written, all);
+    }
 }

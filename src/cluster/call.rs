@@ -4,18 +4,27 @@
 use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Request, header::RETRY_AFTER};
+use http::{
+    HeaderValue, Request,
+    header::{ACCEPT, RETRY_AFTER},
+};
 use kube::{Client, client::Body, core::Status};
 use serde::{de::DeserializeOwned, de::Error as _};
 
 use super::{Error, within};
 
-/// Ask for the metadata of an object only, whatever is done to it: the rest of it does not come back.
-pub(super) const METADATA: HeaderValue =
-    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+const METADATA: HeaderValue = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 
 /// A request, if it could be made.
 pub(super) type Asked = Result<Request<Vec<u8>>, kube::core::request::Error>;
+
+/// Ask for the metadata of an object only, whatever is done to it: the rest of it does not come back.
+pub(super) fn for_metadata(asked: Asked) -> Asked {
+    asked.map(|mut request| {
+        request.headers_mut().insert(ACCEPT, METADATA);
+        request
+    })
+}
 
 /// Ask, and read the answer, within the time limit of a call.
 pub(super) async fn ask<T: DeserializeOwned>(

@@ -1,14 +1,14 @@
-//! The way to the API server: two clients of one cluster, and the clock that both keep.
+//! The way to the API server: two clients of one cluster, over the same connections, and the clock that both keep.
 
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::{Response, header::DATE};
+use http::{Request, Response, header::DATE};
 use kube::{
     Client, Config,
-    client::{ClientBuilder, DynBody},
+    client::{Body, ClientBuilder, DynBody, retry::RetryPolicy},
 };
-use tower::{BoxError, util::MapFutureLayer};
+use tower::{BoxError, retry::Retry, service_fn, util::MapFutureLayer};
 
 use super::{Error, clock::ApiClock};
 
@@ -40,11 +40,22 @@ impl Connection {
     pub fn to(mut config: Config) -> Result<Self, Error> {
         config.read_timeout = Some(SILENCE);
         config.reset_reader_on_write = true; // a connection that was idle in the pool begins anew
+        config.default_retry = false;
         let clock = ApiClock::default();
-        let mut once = config.clone();
-        once.default_retry = false;
-        Ok(Self { client: client(config, &clock)?, once: client(once, &clock)?, clock })
+        let once = client(config, &clock)?;
+        Ok(Self { client: asking_again(once.clone()), once, clock })
     }
+}
+
+/// The same client, which asks again when the API server says that it cannot now. Not one of its own: each connection takes
+/// some 80 KiB, and there may be as many as there are looks.
+fn asking_again(once: Client) -> Client {
+    let namespace = once.default_namespace().to_owned();
+    let ask = move |request: Request<Body>| {
+        let once = once.clone();
+        async move { once.send(request).await.map_err(BoxError::from) }
+    };
+    Client::new(Retry::new(RetryPolicy::server_retry(), service_fn(ask)), namespace)
 }
 
 /// What a request is becoming.

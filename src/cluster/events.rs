@@ -6,11 +6,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::MicroTime};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, Resource, ResourceExt,
     api::{ObjectMeta, PostParams},
+    core::Request,
 };
+use serde::de::IgnoredAny;
+use serde_json::json;
 
-use super::{Error, within};
+use super::{
+    Error,
+    call::{ask, for_metadata},
+    stored::bytes,
+};
 use crate::api::{GROUP, conditions::shortened};
 
 /// The longest note that the API server takes.
@@ -68,9 +75,10 @@ impl Reporter {
             type_: Some(type_.to_owned()),
             ..Event::default()
         };
-        let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let doing = || format!("write an Event about {} {namespace}/{}", K::kind(&()), about.name_any());
-        match within(doing, events.create(&PostParams::default(), &event)).await {
+        let request = Request::new(Event::url_path(&(), Some(&namespace)));
+        let asked = request.create(&PostParams::default(), bytes(&json!(event)));
+        match ask::<IgnoredAny>(&self.client, doing, for_metadata(asked)).await {
             Err(Error::Refused { source: error, .. }) if is_there(&error) => Ok(()),
             written => written.map(drop),
         }

@@ -3,113 +3,147 @@
 //! kube's `Controller` would follow our own kinds by itself, but keep the copies of tenants to itself too, so that a
 //! resource could be woken by one watch and read the tenant from the older copy of another. One watch a kind feeds one
 //! copy here, and word is given only after the copy has the change.
+//!
+//! A watch that breaks off is not taken up where it was, but begun with a list: the etcd behind it may have been restored, and
+//! versions that were seen are then in the future. An API server takes a watch from there, and shows nothing.
 
-use std::{collections::HashMap, fmt::Debug, future::Future, pin::pin};
+use std::{collections::HashMap, fmt::Debug, future::Future, pin::pin, sync::Arc};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Resource,
     runtime::{
         WatchStreamExt,
-        reflector::{self, ObjectRef, Store},
+        reflector::{self, ObjectRef, Store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+pub use super::known::Changed;
+
 /// A copy of objects in memory.
 #[derive(Clone)]
 pub struct Followed<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// The copy.
     pub store: Store<K>,
-    filled: watch::Receiver<bool>,
+    lists: watch::Receiver<u64>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Followed<K> {
     /// Wait until everything has been read once. (The store's own way to wait wakes only one of several who wait.)
     pub async fn filled(&self) {
         // An error means that the watch has ended, which whoever runs it notices.
-        if self.filled.clone().wait_for(|filled| *filled).await.is_err() {
+        if self.lists.clone().wait_for(|lists| *lists > 0).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
+
+    /// How often everything has been read. With every list, time may have run backwards.
+    #[must_use]
+    pub fn lists(&self) -> u64 {
+        *self.lists.borrow()
+    }
 }
 
-/// Keep a copy of the objects that `config` selects, and give word of each when what `matters` of it has changed, with what
-/// matters now, or mattered last of one that is gone.
+/// Keep a copy of the objects that `config` selects, and give word of those of which what `matters` has changed, all that
+/// changed at once, with the copy.
 ///
 /// The future never ends; it must be polled for anything to happen.
 pub fn follow<K, M>(
     api: Api<K>,
     config: watcher::Config,
     matters: fn(&K) -> M,
-    changed: impl Fn(ObjectRef<K>, M) + Send + 'static,
+    changed: impl Fn(&Store<K>, Vec<Changed<ObjectRef<K>, M>>) + Send + 'static,
 ) -> (Followed<K>, impl Future<Output = ()> + Send)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    M: PartialEq + Clone + Send + 'static,
+    M: PartialEq + Send + 'static,
 {
-    let (store, writer) = reflector::store();
-    let (fill, filled) = watch::channel(false);
+    let (store, mut writer) = reflector::store();
+    let (listed, lists) = watch::channel(0);
+    let copy = store.clone();
     let following = async move {
-        let mut events = pin!(watcher(api, config).default_backoff().reflect(writer));
-        let mut known = Known { matters, objects: HashMap::new(), listed: HashMap::new() };
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    known.changed_by(&event).into_iter().for_each(|(object, matters)| changed(object, matters));
-                    if matches!(event, Event::InitDone) {
-                        fill.send_replace(true);
-                    }
-                }
-                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch broke off; starting it again"),
+        let events = listing_anew(api, config).default_backoff().modify(lighten);
+        each_event(events, &K::kind(&()), move |event| {
+            changed(&copy, taken_in(&event, &copy, &mut writer, matters));
+            if matches!(event, Event::InitDone) {
+                listed.send_modify(|lists| *lists += 1);
             }
-        }
+        })
+        .await;
     };
-    (Followed { store, filled }, following)
+    (Followed { store, lists }, following)
 }
 
-/// What mattered of each object when it was last seen.
-struct Known<K: Resource<DynamicType = ()>, M> {
+/// Bring the copy up to an event. Returns the objects that then differ in what matters; what mattered before, the copy knew.
+fn taken_in<K, M>(
+    event: &Event<K>,
+    copy: &Store<K>,
+    writer: &mut Writer<K>,
     matters: fn(&K) -> M,
-    objects: HashMap<ObjectRef<K>, M>,
-    /// The list that is being read. The copy takes it only as a whole, at its end, so nothing is said before.
-    listed: HashMap<ObjectRef<K>, M>,
+) -> Vec<Changed<ObjectRef<K>, M>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+    M: PartialEq,
+{
+    let concerned = || match event {
+        Event::Apply(object) | Event::Delete(object) => copy.get(&ObjectRef::from_obj(object)).into_iter().collect(),
+        Event::InitDone => copy.state(),
+        // The copy takes a list only as a whole, at its end, so nothing is said before.
+        Event::Init | Event::InitApply(_) => vec![],
+    };
+    let read = |object: Arc<K>| (ObjectRef::from_obj(&*object), matters(&object));
+    let mut before: HashMap<_, _> = concerned().into_iter().map(read).collect();
+    writer.apply_watcher_event(event);
+    let mut changed: Vec<_> = concerned()
+        .into_iter()
+        .map(read)
+        .filter_map(|(key, now)| {
+            let before = before.remove(&key);
+            Changed::new(key, before, Some(now))
+        })
+        .collect();
+    changed.extend(before.into_iter().filter_map(|(key, before)| Changed::new(key, Some(before), None)));
+    changed
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static, M: PartialEq + Clone> Known<K, M> {
-    /// The objects that, after this event, differ in what matters.
-    fn changed_by(&mut self, event: &Event<K>) -> Vec<(ObjectRef<K>, M)> {
+/// A watch that begins with a list, after every error too.
+fn listing_anew<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    stream::unfold(None, move |watching| {
+        let begun = || watcher(api.clone(), config.clone()).boxed();
+        let mut watching = watching.unwrap_or_else(begun);
+        async move {
+            let event = watching.next().await?;
+            let unbroken = event.is_ok().then_some(watching);
+            Some((event, unbroken))
+        }
+    })
+}
+
+/// The larger half of an object is who wrote which of its fields, and nobody asks for that here.
+fn lighten<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+/// Do something with each event of a watch, which is started again whenever it breaks off.
+pub(super) async fn each_event<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    kind: &str,
+    mut with: impl FnMut(Event<K>),
+) {
+    let mut events = pin!(events);
+    while let Some(event) = events.next().await {
         match event {
-            Event::Apply(object) => {
-                let (key, now) = (ObjectRef::from_obj(object), (self.matters)(object));
-                let before = self.objects.insert(key.clone(), now.clone());
-                if before.as_ref() == Some(&now) { vec![] } else { vec![(key, now)] }
-            }
-            Event::Delete(object) => {
-                let key = ObjectRef::from_obj(object);
-                self.objects.remove(&key).map(|last| (key, last)).into_iter().collect()
-            }
-            Event::Init => {
-                self.listed.clear();
-                vec![]
-            }
-            Event::InitApply(object) => {
-                self.listed.insert(ObjectRef::from_obj(object), (self.matters)(object));
-                vec![]
-            }
-            Event::InitDone => {
-                let mut before = std::mem::replace(&mut self.objects, std::mem::take(&mut self.listed));
-                let mut changed = Vec::new();
-                for (key, now) in &self.objects {
-                    if before.remove(key).as_ref() != Some(now) {
-                        changed.push((key.clone(), now.clone()));
-                    }
-                }
-                changed.extend(before); // gone while nobody watched
-                changed
-            }
+            Ok(event) => with(event),
+            Err(error) => tracing::warn!(kind, %error, "a watch broke off; starting it again"),
         }
     }
 }
@@ -120,30 +154,35 @@ mod tests {
 
     use super::*;
 
-    fn object(name: &str, generation: i64) -> ConfigMap {
+    /// An object: its name, and what matters of it.
+    fn object((name, generation): (&str, i64)) -> ConfigMap {
         let mut object = ConfigMap::default();
-        object.metadata.name = Some(name.into());
-        object.metadata.generation = Some(generation);
+        (object.metadata.name, object.metadata.generation) = (Some(name.to_owned()), Some(generation));
         object
     }
 
-    struct Story(Known<ConfigMap, Option<i64>>);
+    struct Story(Store<ConfigMap>, Writer<ConfigMap>);
 
     impl Story {
         fn begin() -> Self {
-            Self(Known { matters: |one| one.metadata.generation, objects: HashMap::new(), listed: HashMap::new() })
+            let (copy, writer) = reflector::store();
+            Self(copy, writer)
         }
 
         fn told(&mut self, event: &Event<ConfigMap>) -> Vec<String> {
-            let mut names: Vec<_> = self.0.changed_by(event).into_iter().map(|(key, _)| key.name).collect();
-            names.sort();
-            names
+            let shown = |one: Option<i64>| one.map_or_else(|| "-".to_owned(), |number| number.to_string());
+            let changed = taken_in(event, &self.0, &mut self.1, |one| one.metadata.generation.unwrap_or_default());
+            let told =
+                changed.into_iter().map(|one| format!("{} {}>{}", one.key.name, shown(one.before), shown(one.now)));
+            let mut told: Vec<_> = told.collect();
+            told.sort();
+            told
         }
 
-        fn relist(&mut self, objects: &[ConfigMap]) -> Vec<String> {
+        fn relist(&mut self, objects: &[(&str, i64)]) -> Vec<String> {
             assert!(self.told(&Event::Init).is_empty());
-            for object in objects {
-                assert!(self.told(&Event::InitApply(object.clone())).is_empty(), "told before the copy has it");
+            for one in objects {
+                assert!(self.told(&Event::InitApply(object(*one))).is_empty(), "told before the list is whole");
             }
             self.told(&Event::InitDone)
         }
@@ -152,29 +191,20 @@ mod tests {
     #[test]
     fn only_what_matters_is_told() {
         let mut story = Story::begin();
-        assert_eq!(story.told(&Event::Apply(object("a", 1))), ["a"]);
-        assert!(story.told(&Event::Apply(object("a", 1))).is_empty());
-        assert_eq!(story.told(&Event::Apply(object("a", 2))), ["a"]);
-        assert_eq!(story.told(&Event::Delete(object("a", 2))), ["a"]);
-        assert_eq!(story.told(&Event::Apply(object("a", 2))), ["a"], "re-created");
+        assert_eq!(story.told(&Event::Apply(object(("a", 1)))), ["a ->1"]);
+        assert!(story.told(&Event::Apply(object(("a", 1)))).is_empty());
+        assert_eq!(story.told(&Event::Apply(object(("a", 2)))), ["a 1>2"]);
+        assert_eq!(story.told(&Event::Delete(object(("a", 2)))), ["a 2>-"]);
+        assert!(story.told(&Event::Delete(object(("a", 2)))).is_empty());
+        assert_eq!(story.told(&Event::Apply(object(("a", 2)))), ["a ->2"], "re-created");
     }
 
     #[test]
     fn a_list_after_a_broken_watch_tells_what_changed_meanwhile_and_nothing_else() {
         let mut story = Story::begin();
-        let first = [object("changed", 1), object("gone", 1), object("same", 1)];
-        assert_eq!(story.relist(&first), ["changed", "gone", "same"]);
-        assert_eq!(
-            story.relist(&[object("changed", 2), object("new", 1), object("same", 1)]),
-            ["changed", "gone", "new"]
-        );
-    }
-
-    #[test]
-    fn a_list_that_breaks_off_is_forgotten() {
-        let mut story = Story::begin();
-        story.told(&Event::Init);
-        story.told(&Event::InitApply(object("half", 1)));
-        assert_eq!(story.relist(&[object("whole", 1)]), ["whole"]);
+        let first = [("changed", 1), ("gone", 1), ("same", 1)];
+        assert_eq!(story.relist(&first), ["changed ->1", "gone ->1", "same ->1"]);
+        let second = [("changed", 2), ("new", 1), ("same", 1)];
+        assert_eq!(story.relist(&second), ["changed 1>2", "gone 1>-", "new ->1"]);
     }
 }

@@ -1,21 +1,30 @@
 //! Kubernetes' side: how the operator reads and writes the cluster. An adapter: it carries out and reports back, it
 //! decides nothing. Every call has a time limit, because a connection can die without saying so.
 
+pub mod account_tokens;
+pub mod accounts;
+pub mod attend;
 mod call;
 pub mod clock;
 pub mod connect;
 pub mod definitions;
+pub mod detaining;
 pub mod events;
 pub mod follow;
 pub mod identity;
+pub mod issuer;
+mod known;
 pub mod pods;
 pub mod read;
+mod readers;
 pub mod records;
+mod rolling;
 pub mod secrets;
 pub mod status;
 mod stored;
 mod trouble;
 pub mod wanted;
+pub mod workloads;
 
 use std::{future::Future, time::Duration};
 

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::header::ACCEPT;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::Secret,
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Error, Written,
-    call::{Asked, METADATA, ask, hiding},
+    call::{Asked, ask, for_metadata, hiding},
     clock::ApiClock,
     connect::Connection,
     stored::{Stored, bytes, manager, secrets},
@@ -242,11 +241,7 @@ impl Records {
     /// Ask for a change, and for nothing but the metadata of what the record has become.
     async fn swap(&self, namespace: &str, name: &str, what: &str, asked: Asked) -> Result<Record, Error> {
         let doing = || doing(what, namespace, name);
-        let asked = asked.map(|mut request| {
-            request.headers_mut().insert(ACCEPT, METADATA);
-            request
-        });
-        let object: PartialObjectMeta<Secret> = ask(&self.once, doing, asked).await?;
+        let object: PartialObjectMeta<Secret> = ask(&self.once, doing, for_metadata(asked)).await?;
         from_metadata(&object.metadata).map_err(|why| Error::NotARecord { doing: doing(), why })
     }
 }

@@ -1,10 +1,12 @@
 //! Published Secrets: what is there, and writing what is wanted over exactly what was read. Whether it may be written is
 //! `plan`'s to decide; here is only said whose it is and what stands in the way.
 
+use std::borrow::Borrow;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use kube::{
     Client,
-    api::{GetParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
     core::Status,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -16,10 +18,13 @@ use super::{
     connect::Connection,
     stored::{Stored, bytes, manager, secrets},
     trouble::{rivals, trouble},
-    wanted::Wanted,
+    wanted::{Wanted, type_of},
 };
 use crate::{
-    api::{Reason, publish::SecretCreationPolicy},
+    api::{
+        Reason,
+        publish::{SecretCreationPolicy, SecretTarget},
+    },
     facts::{
         Carried, Effect, Holder, TargetState, Trouble,
         record::{KEY_ID, NONCE, OWNER, SEQUENCE},
@@ -39,15 +44,31 @@ impl Secrets {
         Self { once: cluster.once.clone() }
     }
 
-    /// What there is, compared with what is wanted there.
-    pub async fn read(&self, namespace: &str, wanted: &Wanted) -> TargetState {
-        self.seen(namespace, &wanted.name, |stored| carried(stored, Some(wanted))).await
+    /// What there is, compared with what is wanted there; that is found out only if there is anything.
+    pub async fn read(
+        &self,
+        namespace: &str,
+        name: &str,
+        wanted: impl Future<Output = Result<impl Borrow<Wanted>, Trouble>>,
+    ) -> Result<TargetState, Trouble> {
+        Ok(match stored(&self.once, namespace, name).await? {
+            Some(stored) => TargetState::Present(compared(&stored, wanted.await?.borrow())),
+            None => TargetState::Absent,
+        })
     }
 
-    /// What there is, compared with nothing: it agrees with nothing, and nothing stands in the way but that it is
-    /// immutable.
-    pub async fn look(&self, namespace: &str, name: &str) -> TargetState {
-        self.seen(namespace, name, |stored| carried(stored, None)).await
+    /// What there is, before there is anything to compare it with: it agrees with nothing, but it is already said what
+    /// stands in the way of what is declared.
+    pub async fn look(
+        &self,
+        namespace: &str,
+        name: &str,
+        declared: Option<&SecretTarget>,
+    ) -> Result<TargetState, Trouble> {
+        Ok(match stored(&self.once, namespace, name).await? {
+            Some(stored) => TargetState::Present(carried(&stored, type_of(declared).as_deref(), false)),
+            None => TargetState::Absent,
+        })
     }
 
     /// The value of a key, if there is one and it is text: what those who read the Secret sign in with.
@@ -77,7 +98,7 @@ impl Secrets {
             (_, Some(_)) => secrets(namespace).replace(&wanted.name, &post, bytes(&body)),
         };
         match ask::<Stored>(&self.once, doing, asked).await {
-            Ok(stored) => Ok(Written::Yes(carried(&stored, Some(wanted)))),
+            Ok(stored) => Ok(Written::Yes(compared(&stored, wanted))),
             Err(error) if over.is_none() && error.status().is_some_and(Status::is_already_exists) => {
                 Ok(Written::Outpaced)
             }
@@ -91,11 +112,15 @@ impl Secrets {
         }
     }
 
-    async fn seen(&self, namespace: &str, name: &str, carried: impl Fn(&Stored) -> Carried) -> TargetState {
-        match stored(&self.once, namespace, name).await {
-            Ok(Some(stored)) => TargetState::Present(carried(&stored)),
-            Ok(None) => TargetState::Absent,
-            Err(error) => TargetState::Troubled(error.into()),
+    /// Delete a Secret, if it is still as it was read.
+    pub async fn delete(&self, namespace: &str, name: &str, over: &Carried) -> Result<Written<()>, Trouble> {
+        let read = Preconditions { uid: over.uid.clone(), resource_version: Some(over.version.clone()) };
+        let params = DeleteParams { preconditions: Some(read), ..DeleteParams::default() };
+        let asked = secrets(namespace).delete(name, &params);
+        match ask::<Value>(&self.once, || format!("delete Secret {namespace}/{name}"), asked).await {
+            Ok(_) => Ok(Written::Yes(())),
+            Err(error) if error.is_gone() => Ok(Written::Yes(())),
+            Err(error) => Ok(error.unless_outpaced()?),
         }
     }
 }
@@ -131,16 +156,21 @@ fn body(namespace: &str, wanted: &Wanted, over: Option<&Carried>) -> Value {
     body
 }
 
+/// What a Secret carries, compared with what is wanted there.
+fn compared(stored: &Stored, wanted: &Wanted) -> Carried {
+    carried(stored, wanted.type_.as_deref(), agrees(stored, wanted))
+}
+
 /// What a Secret carries.
-fn carried(stored: &Stored, wanted: Option<&Wanted>) -> Carried {
+fn carried(stored: &Stored, type_: Option<&str>, agrees: bool) -> Carried {
     let owner = stored.label(OWNER).and_then(|owner| owner.parse().ok());
     Carried {
         holder: owner.map_or(Holder::Unowned, Holder::Owned),
         key_id: stored.annotation(KEY_ID).and_then(|key_id| key_id.parse().ok()).map(crate::api::KeyId),
         sequence: stored.annotation(SEQUENCE).and_then(|number| number.parse().ok()).map(crate::facts::Sequence),
         nonce: stored.annotation(NONCE).and_then(|nonce| nonce.parse().ok()),
-        agrees: wanted.is_some_and(|wanted| agrees(stored, wanted)),
-        obstacle: obstacle(stored, wanted),
+        agrees,
+        obstacle: obstacle(stored, type_),
         version: stored.metadata.resource_version.clone().unwrap_or_default(),
         uid: stored.metadata.uid.clone(),
     }
@@ -152,14 +182,14 @@ fn agrees(stored: &Stored, wanted: &Wanted) -> bool {
     let nothing_else = wanted.policy == SecretCreationPolicy::Merge || stored.data.len() == wanted.data.len();
     let labels = wanted.labels.iter().all(|(key, text)| stored.label(key) == Some(text));
     let annotations = wanted.annotations.iter().all(|(key, text)| stored.annotation(key) == Some(text));
-    keys && nothing_else && labels && annotations && has_type(stored, wanted)
+    keys && nothing_else && labels && annotations && has_type(stored, wanted.type_.as_deref())
 }
 
-fn has_type(stored: &Stored, wanted: &Wanted) -> bool {
-    wanted.type_.as_ref().is_none_or(|type_| stored.type_ == *type_)
+fn has_type(stored: &Stored, type_: Option<&str>) -> bool {
+    type_.is_none_or(|type_| stored.type_ == type_)
 }
 
-fn obstacle(stored: &Stored, wanted: Option<&Wanted>) -> Option<Trouble> {
+fn obstacle(stored: &Stored, type_: Option<&str>) -> Option<Trouble> {
     let name = stored.name();
     if stored.immutable == Some(true) {
         let remedy =
@@ -167,10 +197,9 @@ fn obstacle(stored: &Stored, wanted: Option<&Wanted>) -> Option<Trouble> {
         let message = format!("{name} is immutable, so it cannot carry a new credential");
         return Some(trouble((Reason::SecretImmutable, Effect::NotSent, remedy), message));
     }
-    let wanted = wanted.filter(|wanted| !has_type(stored, wanted))?;
+    let declared = type_.filter(|_| !has_type(stored, type_))?;
     let remedy = "Delete it (it is written again within seconds), or declare in spec.publish.secret.template.type the \
                   type that it has.";
-    let declared = wanted.type_.as_deref().unwrap_or_default();
     let message = format!("{name} has the type {}, not {declared}, and nobody can change it", stored.type_);
     Some(trouble((Reason::SecretTypeDiffers, Effect::NotSent, remedy), message))
 }

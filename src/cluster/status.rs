@@ -1,19 +1,24 @@
 //! Writing the status of an object.
 
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, Resource, ResourceExt,
     api::PostParams,
-    core::{ApiResource, DynamicObject},
+    core::{ApiResource, PartialObjectMeta, Request},
 };
 use serde::Serialize;
+use serde_json::json;
 
-use super::{Error, within};
+use super::{
+    Error,
+    call::{ask, for_metadata},
+    stored::bytes,
+};
 
 /// What became of a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It is in the cluster.
-    Yes,
+    /// It is in the cluster, and this is the version of the object that has it.
+    Yes(Option<String>),
     /// The object has changed or gone since it was read; the watch will bring what is there now.
     Stale,
 }
@@ -29,18 +34,19 @@ where
     S: Serialize,
 {
     let resource = ApiResource::erase::<K>(&());
-    let name = object.name_any();
-    let mut body = DynamicObject::new(&name, &resource).data(serde_json::json!({ "status": status }));
-    body.metadata.namespace = object.namespace();
-    body.metadata.uid = object.uid();
-    body.metadata.resource_version = object.resource_version();
-    let api: Api<DynamicObject> = match object.namespace() {
-        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    };
+    let (name, namespace) = (object.name_any(), object.namespace());
+    let body = json!({
+        "apiVersion": resource.api_version, "kind": resource.kind,
+        "metadata": {
+            "name": name, "namespace": namespace, "uid": object.uid(), "resourceVersion": object.resource_version(),
+        },
+        "status": status,
+    });
+    let request = Request::new(K::url_path(&(), namespace.as_deref()));
+    let asked = request.replace_subresource("status", &name, &PostParams::default(), bytes(&body));
     let doing = || format!("write the status of {} {}/{name}", resource.kind, object.namespace().unwrap_or_default());
-    match within(doing, api.replace_status(&name, &PostParams::default(), &body)).await {
-        Ok(_) => Ok(Written::Yes),
+    match ask::<PartialObjectMeta<K>>(client, doing, for_metadata(asked)).await {
+        Ok(object) => Ok(Written::Yes(object.metadata.resource_version)),
         Err(Error::Refused { source: error, .. }) if is_stale(&error) => Ok(Written::Stale),
         Err(error) => Err(error),
     }

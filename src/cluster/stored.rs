@@ -8,7 +8,7 @@ use kube::{Resource, core::Request};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::facts::Owner;
+use crate::{api::GROUP, facts::Owner};
 
 /// Requests about the Secrets of a namespace.
 pub(super) fn secrets(namespace: &str) -> Request {
@@ -18,6 +18,12 @@ pub(super) fn secrets(namespace: &str) -> Request {
 /// The name by which the writes of a resource are known: one each, so that two do not take away each other's fields.
 pub(super) fn manager(owner: &Owner) -> String {
     format!("keywright/{owner}")
+}
+
+/// The annotations of ours among those of an object.
+pub(super) fn ours(annotations: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let is_ours = |(key, _): &(&String, &String)| key.strip_prefix(GROUP).is_some_and(|rest| rest.starts_with('/'));
+    annotations.into_iter().flatten().filter(is_ours).map(|(key, text)| (key.clone(), text.clone())).collect()
 }
 
 /// An object as it is sent.

@@ -139,7 +139,7 @@ fn remedy(status: &Status) -> &'static str {
     if says("exceeded quota") {
         "Raise the ResourceQuota of the namespace, or delete Secrets that nobody needs."
     } else if says("admission webhook") || says("ValidatingAdmissionPolicy") {
-        "Ask whoever keeps the admission policy to let Keywright's Secrets pass."
+        "Ask whoever keeps the admission policy to let pass what Keywright writes."
     } else if status.code == 401 {
         "Check the token of the operator's ServiceAccount."
     } else if says("cannot ") && says(" resource ") {

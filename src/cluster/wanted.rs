@@ -9,6 +9,7 @@ use crate::{
     facts::{
         Entry, NotATemplate, Owner, Template,
         record::{KEY_ID, NONCE, OWNER, RESOURCE, SEQUENCE},
+        target::PUBLIC_KEYS,
         template::Values,
     },
 };
@@ -18,9 +19,6 @@ const OPAQUE: &str = "Opaque";
 
 /// The key of the credential in the coherent set.
 const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
-
-/// The keys of the coherent set that are no secret.
-const PUBLIC: [&str; 3] = ["AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
 
 /// A credential that is to be published.
 #[derive(Debug, Clone, Copy)]
@@ -79,15 +77,13 @@ impl Wanted {
         let template = target.template.as_ref();
         let metadata = template.and_then(|template| template.metadata.as_ref());
         let policy = target.creation_policy.unwrap_or(SecretCreationPolicy::Owner);
-        let stated = template.and_then(|template| template.type_.clone());
         let (labels, annotations) = marks(issued.entry)?;
         let given = metadata.iter().flat_map(|metadata| &metadata.labels);
         let given_annotations = metadata.iter().flat_map(|metadata| &metadata.annotations);
         Ok(Self {
             name: target.name.as_ref().map_or_else(|| issued.entry.resource.clone(), |name| name.0.clone()),
             policy,
-            // Somebody else's Secret may be of any type, unless the resource says which it expects.
-            type_: stated.or_else(|| (policy != SecretCreationPolicy::Merge).then(|| OPAQUE.to_owned())),
+            type_: type_of(Some(target)),
             labels: given.map(|(key, text)| (key.clone(), text.0.clone())).chain(labels).collect(),
             annotations: given_annotations
                 .map(|(key, text)| (key.clone(), text.0.clone()))
@@ -100,8 +96,16 @@ impl Wanted {
 
     /// The values in it that nothing may repeat.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        self.data.iter().filter(|(key, _)| !PUBLIC.contains(&key.as_str())).map(|(_, value)| value)
+        self.data.iter().filter(|(key, _)| !PUBLIC_KEYS.contains(&key.as_str())).map(|(_, value)| value)
     }
+}
+
+/// The type that a Secret must have; none if any will do. Somebody else's Secret may be of any, unless the resource says
+/// which it expects.
+pub(super) fn type_of(target: Option<&SecretTarget>) -> Option<String> {
+    let stated = target.and_then(|target| target.template.as_ref()?.type_.clone());
+    let merges = target.is_some_and(|target| target.creation_policy == Some(SecretCreationPolicy::Merge));
+    stated.or_else(|| (!merges).then(|| OPAQUE.to_owned()))
 }
 
 type Texts = Vec<(String, String)>;
@@ -123,7 +127,7 @@ fn marks(entry: &Entry) -> Result<(Texts, Texts), NotPublishable> {
 
 fn data(target: &SecretTarget, issued: &Issued<'_>) -> Result<BTreeMap<String, SecretString>, NotPublishable> {
     let Issued { entry, value, authority_host } = *issued;
-    let [host, tenant, client] = PUBLIC;
+    let [host, tenant, client] = PUBLIC_KEYS;
     let coherent = [
         (host, SecretString::from(authority_host)),
         (tenant, entry.tenant.to_string().into()),
@@ -162,21 +166,15 @@ mod tests {
 
     fn entry() -> Entry {
         Entry {
-            owner: Owner::of("cluster", "payments", "payments-api"),
-            resource: "payments-api".into(),
-            tenant: TenantId(Uuid::from_u128(1)),
-            client_id: ClientId(Uuid::from_u128(2)),
-            kind: CredentialKind::ClientSecret,
-            sequence: Sequence(3),
-            attempts: vec![Attempt { nonce: Nonce::of([4; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH }],
-            replaces: None,
             kept: Some(Kept { key_id: KeyId(Uuid::from_u128(5)), issued_at: Timestamp::UNIX_EPOCH, expires_at: None }),
             stage: Stage::Publishing,
-            published_to: vec![],
-            verified_at: None,
-            published_at: None,
-            proven_at: None,
-            abandoned_at: None,
+            ..Entry::opened(
+                Owner::of("cluster", "payments", "payments-api"),
+                "payments-api",
+                (TenantId(Uuid::from_u128(1)), ClientId(Uuid::from_u128(2)), CredentialKind::ClientSecret),
+                Sequence(3),
+                Attempt { nonce: Nonce::of([4; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH },
+            )
         }
     }
 

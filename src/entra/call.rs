@@ -18,7 +18,10 @@ use super::{
     refusal::{self, Answer, Asked, End, Failure},
     tokens::Tokens,
 };
-use crate::{facts::Service, wire};
+use crate::{
+    facts::Service,
+    wire::{self, InTime, Way, in_time::OnlyInTime},
+};
 
 /// The name under which Graph wants the ID that a client gives a request, and under which it tells it again.
 const REQUEST_ID: &str = "client-request-id";
@@ -45,26 +48,33 @@ impl Caller {
             Some(env!("CARGO_PKG_VERSION")),
             options,
             vec![Arc::new(ClientRequestIdPolicy::with_header_name(REQUEST_ID))],
-            vec![Arc::new(BearerTokenAuthorizationPolicy::new(Arc::clone(&tokens) as _, [cloud.proof_scope()]))],
+            vec![
+                Arc::new(BearerTokenAuthorizationPolicy::new(Arc::clone(&tokens) as _, [cloud.proof_scope()])),
+                Arc::new(OnlyInTime), // asked when there is a token, which can take long
+            ],
             None,
         );
         Self { wire, tokens, pipeline }
     }
 
-    /// Sends a request, once.
-    pub(super) async fn send(&self, asked: &Asked, mut request: Request) -> Result<Answer, Failure> {
+    /// Sends a request, once, if that is still in time when there is a token.
+    pub(super) async fn send(&self, asked: &Asked, mut request: Request, in_time: InTime) -> Result<Answer, Failure> {
         // Before the clock of the request runs: a slow sign-in must not make its outcome unknown.
         self.tokens.ready().await?;
+        let passage = self.wire.ways().go(Way::Directory(self.tokens.tenant()), &asked.doing)?;
         self.wire.quotas().take(Service::Graph, &asked.doing, &asked.counts)?;
         let id = Uuid::new_v4().to_string();
         request.insert_header(REQUEST_ID, id.clone());
         let patience = self.wire.patience();
         let limit = if asked.changes() { patience.effect } else { patience.read };
-        let context = Context::new();
+        let context = Context::new().with_value(in_time);
         // Refusals are read by ourselves: the SDK knows neither our codes nor when an answer is not Graph's.
         let options = PipelineSendOptions { skip_checks: true, ..Default::default() };
         let answered = match timeout(limit, self.pipeline.send(&context, &mut request, Some(options))).await {
-            Ok(Ok(answer)) => Ok(Answer::of(answer, Some(id))),
+            Ok(Ok(answer)) => {
+                passage.answered();
+                Ok(Answer::of(answer, Some(id)))
+            }
             Ok(Err(error)) => Err(self.unanswered(asked, &id, error).await),
             Err(_) => Err(refusal::unanswered(asked, &id, &End::TimeUp(limit)).into()),
         };

@@ -1,27 +1,23 @@
 //! A whole tenant at once, so that drift costs a read per tenant and not one per application: what has changed since the
-//! last time (AZURE 1.6) where the operator may ask that, else every page of everything. No link leads to another host,
-//! since the operator's token goes along.
+//! last time (AZURE 1.6) where the operator may ask that, else every page of everything. Of each page only what concerns
+//! us is kept: a directory may have a hundred thousand applications, and we may be about ten.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use azure_core::http::Url;
 use serde_json::Value;
 
 use super::{
     graph::Directory,
-    refusal::{self, About, Asked, Failure},
-    shape::{Page, SELECT, Told},
+    refusal::{self, About, Failure},
+    shape::{SELECT, Told},
 };
 use crate::{
     api::ClientId,
     facts::{Application, ObjectId, Trouble},
 };
 
-/// A tenant of a hundred thousand applications has a thousand pages.
-const MOST_PAGES: usize = 10_000;
+/// What is wrong with an entry of which nobody can say what it is about.
+const NO_ID: &str = "an application has no ID";
 
 /// Where the next round begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +31,16 @@ enum Next {
     Pages,
 }
 
-/// What a round has shown. Reads lag behind writes, so what is absent here may be there.
+/// What concerns us of a tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Concern {
+    /// The applications that resources are about.
+    pub applications: BTreeSet<ClientId>,
+    /// What Graph calls those of them that earlier rounds have shown: of what is gone, it tells nothing else.
+    pub known: BTreeSet<ObjectId>,
+}
+
+/// What a round has shown of what concerns us. Reads lag behind writes, so what is absent here may be there.
 #[derive(Debug)]
 pub struct Changes {
     /// The applications that were told whole.
@@ -44,7 +49,7 @@ pub struct Changes {
     pub gone: BTreeSet<ObjectId>,
     /// The applications of which only a part was told, or nothing that can be read: to be looked at one by one.
     pub unclear: BTreeSet<ObjectId>,
-    /// Whether every application of the tenant is in it, and not only those that have changed.
+    /// Whether every application that concerns us is in it, and not only those that have changed.
     pub is_full: bool,
     /// Where the next round begins.
     pub since: Since,
@@ -52,69 +57,34 @@ pub struct Changes {
 
 impl Directory {
     /// What has changed since an earlier round; everything if there was none, or if it is too long ago.
-    pub async fn changes(&self, since: Option<&Since>) -> Result<Changes, Trouble> {
+    pub async fn changes(&self, since: Option<&Since>, concern: &Concern) -> Result<Changes, Trouble> {
         if let Some(Since(Next::Delta(link))) = since {
-            match self.delta(link, false).await {
+            match self.delta(link, false, concern).await {
                 Err(failure) if is_too_old(&failure) || failure.status == Some(403) => {}
                 ended => return Ok(ended?),
             }
         }
         if since.is_none_or(|since| since.0 != Next::Pages) {
-            match self.delta(&format!("{}/applications/delta?{SELECT}", self.0.base), true).await {
+            match self.delta(&format!("{}/applications/delta?{SELECT}", self.0.base), true, concern).await {
                 Err(failure) if failure.status == Some(403) => {}
                 ended => return Ok(ended?),
             }
         }
         let asked = self.read("list_applications", "list the applications", About::Tenant);
         let first = format!("{}/applications?{SELECT}&$top=999", self.0.base);
-        let (round, _) = self.round(&asked, first, true).await?;
+        let mut round = Round::new(true, concern);
+        self.pages(&asked, first, |entry| round.add(entry).ok_or(NO_ID)).await?;
         Ok(round.changes(true, Next::Pages))
     }
 
-    async fn delta(&self, first: &str, is_full: bool) -> Result<Changes, Failure> {
+    async fn delta(&self, first: &str, is_full: bool, concern: &Concern) -> Result<Changes, Failure> {
         let asked = self.read("delta", "read what has changed about the applications", About::Tenant);
-        let (round, link) = self.round(&asked, first.to_owned(), is_full).await?;
+        let mut round = Round::new(is_full, concern);
+        let link = self.pages(&asked, first.to_owned(), |entry| round.add(entry).ok_or(NO_ID)).await?;
         let link = link
             .ok_or_else(|| refusal::inconsistent(&asked, "its last page does not say where the next round begins"))?;
         Ok(round.changes(is_full, Next::Delta(link)))
     }
-
-    /// Every page from this one on, and where they say that the next round begins.
-    async fn round(&self, asked: &Asked, first: String, is_full: bool) -> Result<(Round, Option<String>), Failure> {
-        let (mut round, mut link) = (Round { is_full, ..Round::default() }, first);
-        for _ in 0..MOST_PAGES {
-            let answer = self.get(asked, &link).await?;
-            let page: Option<Page> = serde_json::from_slice(&answer.body).ok();
-            let page = page.ok_or_else(|| refusal::unreadable(asked, &answer, "it is no page of applications"))?;
-            for entry in page.value {
-                round.add(entry).ok_or_else(|| refusal::unreadable(asked, &answer, "an application has no ID"))?;
-            }
-            if let Some(delta) = &page.delta {
-                self.own(asked, delta)?;
-            }
-            let Some(next) = page.next else { return Ok((round, page.delta)) };
-            self.own(asked, &next)?;
-            if mem::replace(&mut link, next) == link {
-                break;
-            }
-        }
-        Err(refusal::inconsistent(asked, "its pages do not end").into())
-    }
-
-    /// A link must lead to Graph itself: whoever follows it shows the operator's token there.
-    fn own(&self, asked: &Asked, link: &str) -> Result<(), Trouble> {
-        if host_of(link).is_some_and(|theirs| host_of(&self.0.base) == Some(theirs)) {
-            Ok(())
-        } else {
-            Err(refusal::inconsistent(asked, "it has a link to another host"))
-        }
-    }
-}
-
-/// Host and port, if it is a place to show a token at.
-fn host_of(link: &str) -> Option<(String, u16)> {
-    let url = Url::parse(link).ok().filter(|url| url.scheme() == "https")?;
-    Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
 fn is_too_old(failure: &Failure) -> bool {
@@ -124,9 +94,10 @@ fn is_too_old(failure: &Failure) -> bool {
 }
 
 /// A round in the making. What is told later overrules: entries may come twice, in any order (AZURE 1.6).
-#[derive(Debug, Default)]
-struct Round {
+#[derive(Debug)]
+struct Round<'a> {
     is_full: bool,
+    concern: &'a Concern,
     entries: BTreeMap<ObjectId, Entry>,
 }
 
@@ -137,8 +108,20 @@ enum Entry {
     Unclear,
 }
 
-impl Round {
-    /// Adds an entry; nothing comes back if not even its ID can be read.
+impl<'a> Round<'a> {
+    const fn new(is_full: bool, concern: &'a Concern) -> Self {
+        Self { is_full, concern, entries: BTreeMap::new() }
+    }
+
+    /// Whether an entry is about something of ours.
+    fn concerns(&self, id: ObjectId, entry: &Entry) -> bool {
+        match entry {
+            Entry::Seen(client_id, _) => self.concern.applications.contains(client_id),
+            Entry::Gone | Entry::Unclear => self.concern.known.contains(&id) || self.entries.contains_key(&id),
+        }
+    }
+
+    /// Adds an entry, if it concerns us; nothing comes back if not even its ID can be read.
     fn add(&mut self, entry: Value) -> Option<()> {
         let id = ObjectId(entry.get("id")?.as_str()?.parse().ok()?);
         let entry = match serde_json::from_value::<Told>(entry) {
@@ -150,7 +133,9 @@ impl Round {
             }
             Err(_) => Entry::Unclear,
         };
-        self.entries.insert(id, entry);
+        if self.concerns(id, &entry) {
+            self.entries.insert(id, entry);
+        }
         Some(())
     }
 
@@ -183,8 +168,17 @@ mod tests {
         json!({"id": id(number), "appId": id(number + 100), "signInAudience": "AzureADMyOrg", "passwordCredentials": []})
     }
 
+    /// A tenant in which the first two applications are ours.
+    fn ours() -> Concern {
+        Concern {
+            applications: [101, 102].map(|number| ClientId(id(number))).into(),
+            known: [1, 2].map(|number| ObjectId(id(number))).into(),
+        }
+    }
+
     fn round(is_full: bool, entries: impl IntoIterator<Item = Value>) -> Changes {
-        let mut round = Round { is_full, ..Round::default() };
+        let ours = ours();
+        let mut round = Round::new(is_full, &ours);
         for entry in entries {
             round.add(entry).unwrap();
         }
@@ -210,25 +204,37 @@ mod tests {
     }
 
     #[test]
-    fn a_link_elsewhere_is_told_from_one_to_graph() {
-        let graph = host_of("https://graph.microsoft.com/v1.0");
-        assert!(graph.is_some());
-        assert_eq!(host_of("https://graph.microsoft.com:443/v1.0/applications?$skiptoken=x"), graph);
-        for elsewhere in [
-            "https://graph.microsoft.com.example/v1.0",
-            "https://graph.microsoft.com:8443/v1.0",
-            "https://graph.microsoft.com@example.com/v1.0",
-            "http://graph.microsoft.com/v1.0",
-            "//graph.microsoft.com/v1.0",
-            "",
-        ] {
-            assert_ne!(host_of(elsewhere), graph, "{elsewhere}");
+    fn nothing_is_kept_of_what_is_not_ours() {
+        let gone = |number| json!({"id": id(number), "@removed": {"reason": "changed"}});
+        let odd = |number| json!({"id": id(number), "passwordCredentials": "many"});
+        let ours = ours();
+        let mut round = Round::new(true, &ours);
+        for number in 1..1_000 {
+            round.add(whole(number)).unwrap();
         }
+        assert_eq!(round.entries.len(), 2);
+        for number in 1..1_000 {
+            round.add(gone(number)).unwrap();
+            round.add(odd(number)).unwrap();
+        }
+        assert_eq!(round.entries.len(), 2);
+        let changes = round.changes(true, Next::Pages);
+        assert_eq!(changes.unclear, BTreeSet::from([ObjectId(id(1)), ObjectId(id(2))]));
+    }
+
+    #[test]
+    fn what_is_told_of_ours_and_gone_in_one_round_is_gone_although_it_was_not_known() {
+        let concern = Concern { known: BTreeSet::new(), ..ours() };
+        let mut round = Round::new(false, &concern);
+        round.add(whole(1)).unwrap();
+        round.add(json!({"id": id(1), "@removed": {"reason": "deleted"}})).unwrap();
+        assert!(round.changes(false, Next::Pages).seen.is_empty());
     }
 
     #[test]
     fn an_entry_without_an_id_is_not_passed_over() {
-        assert!(Round::default().add(json!({"appId": id(1)})).is_none());
-        assert!(Round::default().add(json!({"id": "one"})).is_none());
+        let nothing = Concern::default();
+        assert!(Round::new(true, &nothing).add(json!({"appId": id(1)})).is_none());
+        assert!(Round::new(true, &nothing).add(json!({"id": "one"})).is_none());
     }
 }

@@ -13,7 +13,6 @@ pub struct Cloud {
     authority: String,
     graph: String,
     vault_suffix: String,
-    federated_audience: String,
 }
 
 /// Why a tenant is in no cloud.
@@ -37,31 +36,22 @@ pub enum Nowhere {
 impl Cloud {
     /// The cloud of a tenant. What the API server has checked is checked again: an older definition may have let it in.
     pub fn of(tenant: &EntraTenantSpec) -> Result<Self, Nowhere> {
-        let known = |authority: &str, graph: &str, vault_suffix: &str, federated_audience: &str| {
-            Ok(Self {
-                authority: authority.to_owned(),
-                graph: graph.to_owned(),
-                vault_suffix: vault_suffix.to_owned(),
-                federated_audience: federated_audience.to_owned(),
-            })
+        let known = |authority: &str, graph: &str, vault_suffix: &str| {
+            Ok(Self { authority: authority.to_owned(), graph: graph.to_owned(), vault_suffix: vault_suffix.to_owned() })
         };
         let government = "https://login.microsoftonline.us";
-        let (us_vaults, us_audience) = ("vault.usgovcloudapi.net", "api://AzureADTokenExchangeUSGov");
+        let us_vaults = "vault.usgovcloudapi.net";
         match tenant.cloud {
-            Named::Public => known(
-                "https://login.microsoftonline.com",
-                "https://graph.microsoft.com",
-                "vault.azure.net",
-                "api://AzureADTokenExchange",
-            ),
-            Named::USGovernment => known(government, "https://graph.microsoft.us", us_vaults, us_audience),
-            Named::USGovernmentDoD => known(government, "https://dod-graph.microsoft.us", us_vaults, us_audience),
+            Named::Public => {
+                known("https://login.microsoftonline.com", "https://graph.microsoft.com", "vault.azure.net")
+            }
+            Named::USGovernment => known(government, "https://graph.microsoft.us", us_vaults),
+            Named::USGovernmentDoD => known(government, "https://dod-graph.microsoft.us", us_vaults),
             Named::China => known(
                 // Not login.partner.microsoftonline.cn, though both are right: it is what the Azure SDKs call it.
                 "https://login.chinacloudapi.cn",
                 "https://microsoftgraph.chinacloudapi.cn",
                 "vault.azure.cn",
-                "api://AzureADTokenExchangeChina",
             ),
             Named::Custom => Self::custom(tenant.endpoints.as_ref().ok_or(Nowhere::NoEndpoints)?),
         }
@@ -76,7 +66,6 @@ impl Cloud {
             )?,
             graph: address("graphUrl", endpoints.graph_url.as_str(), "https://graph.microsoft.com")?,
             vault_suffix: endpoints.key_vault_suffix.to_string(),
-            federated_audience: endpoints.federated_audience.to_string(),
         })
     }
 
@@ -109,12 +98,6 @@ impl Cloud {
     #[must_use]
     pub fn proof_scope(&self) -> String {
         format!("{}/.default", self.graph)
-    }
-
-    /// The audience of tokens for federation.
-    #[must_use]
-    pub fn federated_audience(&self) -> &str {
-        &self.federated_audience
     }
 }
 
@@ -167,7 +150,6 @@ mod tests {
         let dod = of(&json!({"cloud": "USGovernmentDoD"})).unwrap();
         let government = of(&json!({"cloud": "USGovernment"})).unwrap();
         assert_eq!((dod.graph(), dod.authority()), ("https://dod-graph.microsoft.us", government.authority()));
-        assert_eq!(government.federated_audience(), "api://AzureADTokenExchangeUSGov");
         let china = of(&json!({"cloud": "China"})).unwrap();
         assert_eq!(
             (china.vault_suffix(), china.graph()),

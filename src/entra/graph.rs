@@ -1,5 +1,6 @@
 //! One tenant's applications in Microsoft Graph: look at one, add a secret to it, take one away. A look may be seconds
-//! behind what was written. Each call is sent once, and each may be dropped at any moment.
+//! behind what was written. Each call is sent once, and each may be dropped at any moment. (Their federated credentials
+//! are collections of their own, in `federation`.)
 
 use std::{
     collections::HashMap,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     api::{ClientId, KeyId, TenantId},
     facts::{Application, ObjectId, Trouble},
-    wire::{self, Scope},
+    wire::{self, InTime, Scope},
 };
 
 /// The applications of a tenant. Clones are the same, with one token.
@@ -61,12 +62,12 @@ pub struct Minted {
     pub end: Timestamp,
 }
 
-/// What became of a secret that was to go.
+/// What became of a credential that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     /// It was removed.
     Removed,
-    /// Graph knows no such secret on the application: it is gone, or the server that was asked has yet to hear of it.
+    /// Graph knows no such credential on the application: it is gone, or the server that was asked has yet to hear of it.
     WasNotThere,
 }
 
@@ -92,17 +93,18 @@ impl Directory {
         Ok(application)
     }
 
-    /// Adds a secret that ends then. Sent exactly once: unless it is refused or was not sent, there may be a secret whose
-    /// value nobody has.
+    /// Adds a secret that ends then. Sent exactly once, if at all in time: unless it is refused or was not sent, there may
+    /// be a secret whose value nobody has.
     pub async fn add_password(
         &self,
         object_id: ObjectId,
         display_name: &str,
         end: Timestamp,
+        in_time: InTime,
     ) -> Result<Minted, Trouble> {
         let asked = self.write("add_password", "add a secret to", object_id);
         let body = Add { password_credential: New::until(display_name, end) };
-        let answer = self.post(&asked, object_id, "addPassword", &body).await?;
+        let answer = self.post(&asked, &format!("applications/{object_id}/addPassword"), &body, in_time).await?;
         // What serde has to say could quote the value.
         let unreadable = |why| refusal::unreadable(&asked, &answer, why);
         let added: Result<Added, _> = serde_json::from_slice(&answer.body);
@@ -116,10 +118,16 @@ impl Directory {
         })
     }
 
-    /// Takes a secret away.
-    pub async fn remove_password(&self, object_id: ObjectId, key_id: KeyId) -> Result<Removal, Trouble> {
+    /// Takes a secret away, if that is still in time.
+    pub async fn remove_password(
+        &self,
+        object_id: ObjectId,
+        key_id: KeyId,
+        in_time: InTime,
+    ) -> Result<Removal, Trouble> {
         let asked = self.write("remove_password", &format!("remove secret {key_id} from"), object_id);
-        match self.post(&asked, object_id, "removePassword", &Remove { key_id }).await {
+        let path = format!("applications/{object_id}/removePassword");
+        match self.post(&asked, &path, &Remove { key_id }, in_time).await {
             Ok(_) => Ok(Removal::Removed),
             // The code is that of every request with something wrong in it; in this one only the key ID can be.
             Err(failure) if failure.status == Some(400) && is_bad_request(&failure.trouble) => Ok(Removal::WasNotThere),
@@ -137,34 +145,48 @@ impl Directory {
     }
 
     fn write(&self, operation: &'static str, doing: &str, object_id: ObjectId) -> Asked {
-        let tenant = self.0.tenant;
         let known = self.known().get(&object_id).copied();
-        let mut counts = vec![Scope::Writes(tenant), Scope::AllWrites];
-        counts.extend(known.filter(|known| known.personal).map(|_| Scope::PersonalWrites(tenant)));
         let which = known.map_or_else(|| format!("with object ID {object_id}"), |known| known.client_id.to_string());
-        let doing = format!("{doing} application {which} in tenant {tenant}");
-        Asked { operation, doing, about: About::Application, counts }
+        let doing = format!("{doing} application {which}");
+        self.change(operation, &doing, About::Application, known.is_some_and(|known| known.personal))
+    }
+
+    /// A change of an application, which counts as one for personal accounts too if it is.
+    pub(super) fn change(&self, operation: &'static str, doing: &str, about: About, is_personal: bool) -> Asked {
+        let tenant = self.0.tenant;
+        let mut counts = vec![Scope::Writes(tenant), Scope::AllWrites];
+        counts.extend(is_personal.then_some(Scope::PersonalWrites(tenant)));
+        Asked { operation, doing: format!("{doing} in tenant {tenant}"), about, counts }
+    }
+
+    /// Whether an application that was looked at is for personal accounts.
+    pub(super) fn is_personal(&self, client_id: ClientId) -> bool {
+        self.known().values().any(|known| known.client_id == client_id && known.personal)
     }
 
     pub(super) async fn get(&self, asked: &Asked, url: &str) -> Result<refusal::Answer, Failure> {
         let mut request = request(asked, url, Method::Get)?;
         request.insert_header(ACCEPT, "application/json");
-        self.0.caller.send(asked, request).await
+        self.0.caller.send(asked, request, InTime::always()).await
     }
 
-    async fn post(
+    pub(super) async fn post(
         &self,
         asked: &Asked,
-        object_id: ObjectId,
-        action: &str,
+        path: &str,
         body: &impl Serialize,
+        in_time: InTime,
     ) -> Result<refusal::Answer, Failure> {
-        let url = format!("{}/applications/{object_id}/{action}", self.0.base);
-        let mut request = request(asked, &url, Method::Post)?;
+        let mut request = request(asked, &format!("{}/{path}", self.0.base), Method::Post)?;
         request.insert_header(ACCEPT, "application/json");
         request.insert_header(CONTENT_TYPE, "application/json");
         request.set_json(body).map_err(|_| refusal::unsendable(asked))?;
-        self.0.caller.send(asked, request).await
+        self.0.caller.send(asked, request, in_time).await
+    }
+
+    pub(super) async fn delete(&self, asked: &Asked, path: &str, in_time: InTime) -> Result<refusal::Answer, Failure> {
+        let request = request(asked, &format!("{}/{path}", self.0.base), Method::Delete)?;
+        self.0.caller.send(asked, request, in_time).await
     }
 }
 

@@ -3,17 +3,21 @@
 //! every call is sent once and has a time limit. Values of secrets pass through it and stay nowhere.
 //!
 //! Reading order: [`cloud`], [`identity`] with `assertion`, `tokens` and `no_token` (how the operator signs in), [`graph`]
-//! with `call`, `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once); [`codes`] (what Entra's refusals mean;
-//! pure), [`mod@sign_in`] (the proof of a credential).
+//! with `call`, `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once), [`federation`] (whom else
+//! an application trusts); [`codes`] (what Entra's refusals mean; pure), [`mod@sign_in`] with `presented` (the
+//! proof of a credential).
 
 mod assertion;
 mod call;
 pub mod changes;
 pub mod cloud;
 pub mod codes;
+pub mod federation;
 pub mod graph;
 pub mod identity;
 mod no_token;
+mod pages;
+mod presented;
 mod refusal;
 mod shape;
 pub mod sign_in;
@@ -24,11 +28,11 @@ use std::sync::Arc;
 use azure_core::credentials::TokenCredential;
 
 pub use self::{
-    changes::{Changes, Since},
+    changes::{Changes, Concern, Since},
     cloud::Cloud,
     graph::{Directory, Minted, Removal},
     identity::Identity,
-    sign_in::sign_in,
+    sign_in::{exchange, prove, sign_in},
 };
 use crate::{api::TenantId, facts::Trouble, wire};
 

@@ -39,6 +39,8 @@ pub(super) struct Asked {
 pub(super) enum About {
     /// One application.
     Application,
+    /// The federated credentials of one.
+    Federation,
     /// All of them.
     Tenant,
 }
@@ -115,7 +117,7 @@ impl From<Failure> for Trouble {
 pub(super) fn refused(asked: &Asked, answer: &Answer) -> Trouble {
     let said = answer.said();
     let code = said.as_ref().map(|said| said.code.clone());
-    let reason = reason(answer.status, code.as_deref(), asked.about);
+    let reason = reason(answer.status, said.as_ref(), asked.about);
     let mut what = answer.status.to_string();
     if let Some(said) = &said {
         _ = write!(what, " {}", line(&said.code));
@@ -216,20 +218,44 @@ pub(super) enum End<'a> {
     TimeUp(Duration),
 }
 
-fn reason(status: u16, code: Option<&str>, about: About) -> Reason {
+fn reason(status: u16, said: Option<&Said>, about: About) -> Reason {
+    // Graph always says why; a proxy or a firewall has an answer of its own.
+    let code = said.map(|said| said.code.as_str());
     match (status, code) {
         (429, _) => Reason::Throttled,
         (408 | 500.., _) => Reason::Unreachable,
-        // Graph always says why; a proxy or a firewall has an answer of its own.
         (_, None) => Reason::Unintelligible,
         (401, _) => Reason::OperatorCannotSignIn,
-        (403, _) if about == About::Application => Reason::NotOwner,
-        (404, _) if about == About::Application => Reason::ApplicationNotFound,
+        (403, _) if about != About::Tenant => Reason::NotOwner,
+        (404, _) if about != About::Tenant => Reason::ApplicationNotFound,
         (423, _) | (_, Some("Directory_ConcurrencyViolation")) => Reason::ConcurrentWrite,
         (_, Some("TooManyAppPasswords" | "Directory_ResourceSizeExceeded")) => Reason::TooManyCredentials,
+        (_, Some("CredentialTypeNotAllowedAsPerAppPolicy")) if about == About::Federation => {
+            Reason::FederationForbidden
+        }
         (_, Some("CredentialTypeNotAllowedAsPerAppPolicy")) => Reason::SecretsForbidden,
         (_, Some("CredentialInvalidLifetimeAsPerAppPolicy")) => Reason::LifetimeForbidden,
+        (_, Some("Request_MultipleObjectsWithSameKeyValue")) if about == About::Federation => {
+            Reason::FederatedNameTaken
+        }
+        _ if about == About::Federation => said.map_or(Reason::Refused, in_words),
         _ => Reason::Refused,
+    }
+}
+
+/// What Graph says of a federated credential in words only: one code stands for several things, and for others no code is
+/// documented. All of them are refusals that a person has to do something about; the words decide nothing but what.
+fn in_words(said: &Said) -> Reason {
+    let words = said.message.as_deref().unwrap_or_default().to_lowercase();
+    let says = |known: &[&str]| known.iter().any(|known| words.contains(known));
+    if says(&["issuer and subject"]) {
+        Reason::FederatedSubjectTaken
+    } else if says(&["policy"]) {
+        Reason::FederationForbidden
+    } else if says(&["as many", "too many", "maximum number"]) {
+        Reason::TooManyCredentials
+    } else {
+        Reason::Refused
     }
 }
 
@@ -240,6 +266,18 @@ pub(super) fn remedy(reason: Reason, about: About) -> &'static str {
         }
         Reason::ApplicationNotFound => {
             "Check that spec.clientId is the application (client) ID of an app registration in this tenant. One that was registered just now is unknown to some servers for minutes."
+        }
+        Reason::TooManyCredentials if about == About::Federation => {
+            "Remove a federated credential of the application that is not used any more: Entra allows 20."
+        }
+        Reason::FederatedNameTaken => {
+            "Nothing: an earlier attempt has come through after all, and Keywright looks at it by its name."
+        }
+        Reason::FederatedSubjectTaken => {
+            "Entra allows an issuer with a subject once for an application. One for the same audience is used as it is; remove one for another."
+        }
+        Reason::FederationForbidden => {
+            "A policy of the tenant does not let the application trust this issuer: ask for an exemption."
         }
         Reason::TooManyCredentials => "Remove a credential of the application that is not used any more.",
         Reason::SecretsForbidden => {
@@ -275,112 +313,4 @@ pub(super) fn line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use azure_core::http::StatusCode;
-
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> Answer {
-        let mut headers = Headers::new();
-        headers.insert("date", "Sat, 21 Nov 2026 08:01:07 GMT");
-        headers.insert("request-id", "5b1e");
-        Answer::of(
-            RawResponse::from_bytes(StatusCode::from(status), headers, body.as_bytes().to_vec()),
-            Some("77aa".to_owned()),
-        )
-    }
-
-    fn error(status: u16, code: &str) -> Answer {
-        answer(status, &format!(r#"{{"error": {{"code": "{code}", "message": "Some\nwords.", "innerError": {{}}}}}}"#))
-    }
-
-    fn asked(about: About) -> Asked {
-        let doing = "add a secret to application 8f3c in tenant contoso".to_owned();
-        Asked { operation: "add_password", doing, about, counts: vec![Scope::AllWrites] }
-    }
-
-    fn reason_of(answer: &Answer) -> (Reason, Effect) {
-        let trouble = refused(&asked(About::Application), answer);
-        (trouble.reason, trouble.effect)
-    }
-
-    #[test]
-    fn a_refusal_is_advice() {
-        let trouble = refused(&asked(About::Application), &error(403, "Authorization_RequestDenied"));
-        let expected = Trouble {
-            reason: Reason::NotOwner,
-            service: Service::Graph,
-            effect: Effect::Refused,
-            message: "could not add a secret to application 8f3c in tenant contoso: Graph refused (403 \
-                      Authorization_RequestDenied, request 5b1e, 2026-11-21T08:01:07Z)."
-                .to_owned(),
-            remedy: remedy(Reason::NotOwner, About::Application).to_owned(),
-            code: Some("Authorization_RequestDenied".to_owned()),
-            trace_id: Some("5b1e".to_owned()),
-            correlation_id: Some("77aa".to_owned()),
-            at: Some("2026-11-21T08:01:07Z".parse().unwrap()),
-            retry_after: None,
-        };
-        assert_eq!(trouble, expected);
-    }
-
-    /// AZURE 1.1, 1.2, 1.8: what Graph's codes mean.
-    #[test]
-    fn each_code_has_its_reason() {
-        for (status, code, reason) in [
-            (401, "InvalidAuthenticationToken", Reason::OperatorCannotSignIn),
-            (404, "Request_ResourceNotFound", Reason::ApplicationNotFound),
-            (400, "TooManyAppPasswords", Reason::TooManyCredentials),
-            (400, "Directory_ResourceSizeExceeded", Reason::TooManyCredentials),
-            (400, "CredentialTypeNotAllowedAsPerAppPolicy", Reason::SecretsForbidden),
-            (400, "CredentialInvalidLifetimeAsPerAppPolicy", Reason::LifetimeForbidden),
-            (409, "Directory_ConcurrencyViolation", Reason::ConcurrentWrite),
-            (423, "locked", Reason::ConcurrentWrite),
-            (429, "TooManyRequests", Reason::Throttled),
-            (400, "Request_BadRequest", Reason::Refused),
-        ] {
-            assert_eq!(reason_of(&error(status, code)), (reason, Effect::Refused), "{status} {code}");
-        }
-        for status in [408, 500, 503] {
-            let told = reason_of(&error(status, "generalException"));
-            assert_eq!(told, (Reason::Unreachable, Effect::Unknown), "{status}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_is_not_graphs_is_not_taken_for_one() {
-        for status in [401, 403, 404] {
-            let told = reason_of(&answer(status, "<html>Blocked by your firewall</html>"));
-            assert_eq!(told, (Reason::Unintelligible, Effect::Refused), "{status}");
-        }
-        assert_eq!(reason_of(&answer(429, "Too Many Requests")).0, Reason::Throttled);
-        assert_eq!(reason_of(&answer(302, "")), (Reason::Unintelligible, Effect::Unknown));
-    }
-
-    #[test]
-    fn without_a_permission_for_the_tenant_nobody_is_told_to_own_an_application() {
-        let trouble = refused(&asked(About::Tenant), &error(403, "Authorization_RequestDenied"));
-        assert_eq!(trouble.reason, Reason::Refused);
-        assert!(trouble.remedy.contains("Application.ReadWrite.OwnedBy"), "{}", trouble.remedy);
-    }
-
-    #[test]
-    fn what_a_service_says_stays_one_short_line() {
-        let odd = error(400, "Request_BadRequest");
-        let message = refused(&asked(About::Application), &odd).message;
-        assert!(message.contains("(400 Request_BadRequest \"Some words.\", request"), "{message}");
-        assert_eq!(line(&"a ".repeat(1_000)).chars().count(), MOST_SAID + 1);
-    }
-
-    #[test]
-    fn a_write_without_an_answer_may_have_happened() {
-        let asked = asked(About::Application);
-        let trouble = unanswered(&asked, "77aa", &End::TimeUp(Duration::from_secs(10)));
-        assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::Unknown));
-        assert_eq!(
-            trouble.message,
-            "could not add a secret to application 8f3c in tenant contoso: Graph was not reached: no answer within 10s \
-             (client request 77aa); it may have happened all the same."
-        );
-    }
-}
+mod tests;

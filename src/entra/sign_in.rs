@@ -1,32 +1,34 @@
 //! The proof of a credential: one raw token request, on a connection of its own, through no cache. Servers of Entra learn
 //! of a change one by one, so that a kept connection would ask the same one again and a kept token nobody at all. What
-//! comes back is a verdict; the token is dropped unread, and neither it nor the secret is ever printed.
+//! comes back is a verdict; the token is dropped unread, and neither it nor what was presented for it is ever printed.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use reqwest::{
     ClientBuilder, Response, StatusCode,
-    header::{ACCEPT, DATE, HeaderMap, RETRY_AFTER},
+    header::{ACCEPT, HeaderMap},
     redirect,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
-use super::codes::{Class, Refusal};
+use super::{
+    codes::{Class, Refusal},
+    presented::Presented,
+};
 use crate::{
     api::{
         ClientId, Reason, TenantId,
         values::{HttpsUrl, Scope},
     },
-    facts::{Effect, Service, Trouble, Verdict},
+    facts::{Claims, Effect, Service, Trouble, Verdict},
+    wire::{self, Told, Way},
 };
 
 /// No answer of Entra's is nearly as long; what is longer is somebody else's page.
 const LONGEST_ANSWER: usize = 64 * 1024;
-/// However long a service asks us to wait, it is asked again after this.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// What a client for proofs has that others have not: it keeps no connection, and it carries no secret to where a
 /// redirect points. Time limits, proxies and certificates are the caller's.
@@ -44,27 +46,34 @@ pub async fn sign_in(
     secret: &SecretString,
     scope: &Scope,
 ) -> Verdict {
-    let asked = Asked { tenant, client_id, request_id: Builder::from_random_bytes(rand::random()).into_uuid() };
-    let url = format!("{}/{tenant}/oauth2/v2.0/token", authority.as_str().trim_end_matches('/'));
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("client_id", &client_id.to_string()),
-        ("client_secret", secret.expose_secret()),
-        ("scope", scope.as_str()),
-    ];
-    let request = http.post(url).header(ACCEPT, "application/json");
-    let request = request.header("client-request-id", asked.request_id.to_string());
-    let sent = request.header("return-client-request-id", "true").form(&form).send().await;
-    let heard = match sent {
-        Ok(response) => Heard::of(response).await,
-        Err(error) => Err(error),
-    };
-    let mut verdict = match heard {
-        Ok(heard) => asked.verdict(&heard),
-        Err(error) => Verdict::Unheard(asked.unheard(&error)),
-    };
-    hush(&mut verdict, secret);
-    verdict
+    Asked::new(tenant, client_id).ask(http, authority, Presented::Secret(secret), scope).await
+}
+
+/// The same on a connection of its own, unless the tenant is known not to answer, or the application has signed in too
+/// often for that.
+pub async fn prove(
+    wire: &wire::Client,
+    authority: &HttpsUrl,
+    tenant: TenantId,
+    client_id: ClientId,
+    secret: &SecretString,
+    scope: &Scope,
+) -> Verdict {
+    Asked::new(tenant, client_id).prove(wire, authority, Presented::Secret(secret), scope).await
+}
+
+/// The same with a token of somebody whom the application trusts, if it does: `expected` is what the federated credential
+/// says that is to be proven. A token that says something else proves nothing about it, whoever accepts it.
+pub async fn exchange(
+    wire: &wire::Client,
+    authority: &HttpsUrl,
+    tenant: TenantId,
+    client_id: ClientId,
+    assertion: &SecretString,
+    scope: &Scope,
+    expected: &Claims,
+) -> Verdict {
+    Asked::new(tenant, client_id).prove(wire, authority, Presented::Token(assertion, expected), scope).await
 }
 
 /// What was asked, for messages.
@@ -101,6 +110,98 @@ impl Heard {
 }
 
 impl Asked {
+    fn new(tenant: TenantId, client_id: ClientId) -> Self {
+        Self { tenant, client_id, request_id: Builder::from_random_bytes(rand::random()).into_uuid() }
+    }
+
+    async fn prove(
+        self,
+        wire: &wire::Client,
+        authority: &HttpsUrl,
+        presented: Presented<'_>,
+        scope: &Scope,
+    ) -> Verdict {
+        let Self { tenant, client_id, .. } = self;
+        let doing = format!("sign in as application {client_id} in tenant {tenant}");
+        let scopes = [wire::Scope::TokenRequests(tenant, Some(client_id))];
+        let gone = wire.ways().go(Way::Tokens(tenant), &doing);
+        let gone = gone.and_then(|passage| wire.quotas().take(Service::Token, &doing, &scopes).map(|()| passage));
+        let passage = match gone {
+            Ok(passage) => passage,
+            Err(trouble) => return Verdict::Unheard(trouble),
+        };
+        let verdict = self.ask(wire.fresh(), authority, presented, scope).await;
+        if !matches!(verdict, Verdict::Unheard(_)) {
+            passage.answered();
+        }
+        verdict
+    }
+
+    async fn ask(
+        self,
+        http: &reqwest::Client,
+        authority: &HttpsUrl,
+        presented: Presented<'_>,
+        scope: &Scope,
+    ) -> Verdict {
+        let Self { tenant, client_id, request_id } = self;
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", authority.as_str().trim_end_matches('/'));
+        let client_id = client_id.to_string();
+        let mut form = vec![("grant_type", "client_credentials"), ("client_id", &client_id)];
+        form.extend(presented.form());
+        form.push(("scope", scope.as_str()));
+        let request = http.post(url).header(ACCEPT, "application/json");
+        let request = request.header("client-request-id", request_id.to_string());
+        let sent = request.header("return-client-request-id", "true").form(&form).send().await;
+        let heard = match sent {
+            Ok(response) => Heard::of(response).await,
+            Err(error) => Err(error),
+        };
+        let verdict = match heard {
+            Ok(heard) => self.verdict(&heard),
+            Err(error) => Verdict::Unheard(self.unheard(&error)),
+        };
+        self.told(verdict, presented)
+    }
+
+    /// A verdict on what is to be proven, in words that explain it and repeat nothing of what was presented.
+    fn told(self, verdict: Verdict, presented: Presented<'_>) -> Verdict {
+        let hushed = |trouble: Trouble| Trouble { message: presented.hushed(trouble.message), ..trouble };
+        match verdict {
+            Verdict::Accepted if presented.is_what_is_proven() => Verdict::Accepted,
+            Verdict::Accepted => Verdict::Misasked(self.accepted_by_another(presented)),
+            Verdict::Blocked(trouble) => Verdict::Blocked(hushed(trouble)),
+            Verdict::Refused(trouble) => {
+                let trouble = hushed(trouble);
+                let message = match presented.compared() {
+                    Some(compared) => format!("{}. {compared}", trouble.message.trim_end_matches('.')),
+                    None => trouble.message,
+                };
+                Verdict::Refused(Trouble { message, ..trouble })
+            }
+            Verdict::Misasked(trouble) => Verdict::Misasked(hushed(trouble)),
+            Verdict::Unheard(trouble) => Verdict::Unheard(hushed(trouble)),
+        }
+    }
+
+    fn accepted_by_another(self, presented: Presented<'_>) -> Trouble {
+        let compared = presented.compared().unwrap_or_default();
+        Trouble {
+            reason: Reason::TokenDiffers,
+            effect: Effect::Refused,
+            message: format!(
+                "could not prove a federated credential of application {} in tenant {}: Entra has accepted the token, but \
+                 not by this one. {compared}",
+                self.client_id, self.tenant
+            ),
+            remedy:
+                "Keywright reads the cluster's issuer again by itself. If it lasts, see that all API servers have the \
+                     same --service-account-issuer first"
+                    .into(),
+            ..self.trouble(&HeaderMap::new())
+        }
+    }
+
     fn verdict(self, heard: &Heard) -> Verdict {
         if heard.status != StatusCode::OK {
             let refusal = Refusal::read(heard.status.as_u16(), &heard.body);
@@ -124,6 +225,7 @@ impl Asked {
 
     /// What every trouble of this request has.
     fn trouble(self, headers: &HeaderMap) -> Trouble {
+        let Told { at, retry_after } = Told::of(|name| header(headers, name), Timestamp::now());
         Trouble {
             reason: Reason::Unreachable,
             service: Service::Token,
@@ -133,8 +235,8 @@ impl Asked {
             code: None,
             trace_id: header(headers, "x-ms-request-id").map(str::to_owned),
             correlation_id: Some(self.request_id.to_string()),
-            at: header(headers, DATE.as_str()).and_then(http_date),
-            retry_after: retry_after(headers),
+            at,
+            retry_after,
         }
     }
 
@@ -202,20 +304,6 @@ const fn verdict(class: Class, trouble: Trouble) -> Verdict {
     }
 }
 
-/// Takes a secret out of a message, should whatever answered have repeated it in what looks like Entra's own sentence.
-fn hush(verdict: &mut Verdict, secret: &SecretString) {
-    let (Verdict::Blocked(trouble)
-    | Verdict::Refused(trouble)
-    | Verdict::Misasked(trouble)
-    | Verdict::Unheard(trouble)) = verdict
-    else {
-        return;
-    };
-    if !secret.expose_secret().is_empty() {
-        trouble.message = trouble.message.replace(secret.expose_secret(), "<secret>");
-    }
-}
-
 /// An error and what it came from, the address left out: the message has said what was asked.
 fn chain(error: &reqwest::Error) -> String {
     let mut cause = error.source();
@@ -231,39 +319,31 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::parse(text).ok().map(|time| time.timestamp())
-}
-
-/// How long a service asks us to wait: seconds, or a time, which is measured by the service's own clock if it tells it.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let said = header(headers, RETRY_AFTER.as_str())?.trim();
-    let until = || {
-        let now = header(headers, DATE.as_str()).and_then(http_date).unwrap_or_else(Timestamp::now);
-        Some(Duration::try_from(http_date(said)?.duration_since(now)).unwrap_or_default())
-    };
-    said.parse().ok().map(Duration::from_secs).or_else(until).map(|wait| wait.min(LONGEST_WAIT))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
     use super::*;
-    use crate::entra::codes::CODES;
+    use crate::{
+        entra::codes::CODES,
+        wire::{Limits, quotas::Limit},
+    };
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
-
-    #[test]
-    fn we_wait_for_as_long_as_we_are_asked_to_but_never_for_more_than_an_hour() {
-        let date = ("date", "Sat, 21 Nov 2026 08:00:00 GMT");
-        let waits = |said: &str| retry_after(&headers(&[date, ("retry-after", said)])).map(|wait| wait.as_secs());
-        assert_eq!(waits("60"), Some(60));
-        assert_eq!(waits("86400"), Some(3_600));
-        assert_eq!(waits("Sat, 21 Nov 2026 08:01:30 GMT"), Some(90));
-        assert_eq!(waits("Sat, 21 Nov 2026 07:00:00 GMT"), Some(0), "the time is over");
-        assert_eq!(waits("Mon, 21 Nov 2044 07:00:00 GMT"), Some(3_600));
-        assert_eq!((waits("soon"), waits("-5"), retry_after(&headers(&[date]))), (None, None, None));
+    /// Nothing is sent: the limit has no room.
+    #[tokio::test]
+    async fn an_application_that_signs_in_too_often_is_not_heard_and_nothing_is_said_of_its_secret() {
+        let none = Limit { most: 0, per: Duration::from_secs(10) };
+        let limits = Limits { token_requests: none, ..Limits::default() };
+        let wire = wire::Client::new(wire::Settings { limits, ..wire::Settings::default() }).unwrap();
+        let (tenant, client_id) = (TenantId(Uuid::nil()), ClientId(Uuid::nil()));
+        let (authority, scope) =
+            ("https://login.microsoftonline.com".into(), "https://graph.microsoft.com/.default".into());
+        let verdict = prove(&wire, &authority, tenant, client_id, &"s3cret".into(), &scope).await;
+        let Verdict::Unheard(trouble) = verdict else { panic!("{verdict:?}") };
+        assert_eq!((trouble.reason, trouble.effect), (Reason::Throttled, Effect::NotSent));
+        assert_eq!(trouble.retry_after, Some(Duration::from_secs(10)));
     }
 
     #[test]
@@ -277,5 +357,22 @@ mod tests {
         let transient = |class: &Class| matches!(class, Class::Throttled | Class::Unavailable);
         assert!(CODES.iter().all(|code| code.class != Class::Unknown), "a code in the table has a meaning");
         assert!(Class::ALL.iter().filter(|class| transient(class)).all(|class| !refuses(*class)));
+    }
+
+    /// Another federated credential of the application may accept the token; that proves nothing about this one.
+    #[test]
+    fn a_token_that_another_federated_credential_accepts_is_no_proof() {
+        let asked = Asked::new(TenantId(Uuid::nil()), ClientId(Uuid::nil()));
+        let payload = r#"{"iss": "https://oidc.example/B/", "sub": "system:serviceaccount:payments:api", "aud": "a"}"#;
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload)).into();
+        let of = |issuer: &str| Claims::of_account(issuer, "payments", "api", "a");
+        let (this, another) = (of("https://oidc.example/A/"), of("https://oidc.example/B/"));
+        assert_eq!(asked.told(Verdict::Accepted, Presented::Token(&token, &another)), Verdict::Accepted);
+        let verdict = asked.told(Verdict::Accepted, Presented::Token(&token, &this));
+        let Verdict::Misasked(trouble) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(trouble.reason, Reason::TokenDiffers);
+        let sides =
+            "the token says iss \"https://oidc.example/B/\", the federated credential \"https://oidc.example/A/\"";
+        assert!(trouble.message.contains(sides), "{}", trouble.message);
     }
 }

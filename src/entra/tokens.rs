@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{Reason, TenantId},
     facts::{Effect, Service, Trouble},
-    wire::{self, Scope},
+    wire::{self, Scope, Way},
 };
 
 /// A token that is over sooner is replaced.
@@ -71,6 +71,11 @@ impl Tokens {
         let tokens = Self { wire, tenant, cloud, identity, scope, known, asking };
         tokens.credential()?;
         Ok(tokens)
+    }
+
+    /// The tenant that they are for.
+    pub(super) const fn tenant(&self) -> TenantId {
+        self.tenant
     }
 
     /// Comes back when there is a token.
@@ -127,12 +132,14 @@ impl Tokens {
     }
 
     async fn ask(&self) -> Result<AccessToken, Trouble> {
+        let passage = self.wire.ways().go(Way::Tokens(self.tenant), &self.sign_in().doing())?;
         let scope = Scope::TokenRequests(self.tenant, self.identity.client_id());
         self.wire.quotas().take(Service::Token, &self.sign_in().doing(), &[scope])?;
         let credential = self.credential()?;
         let metrics = self.wire.metrics();
         match credential.get_token(&[&self.scope], None).await {
             Ok(token) => {
+                passage.answered();
                 metrics.answered(Service::Token, OPERATION, 200);
                 let mut known = self.known();
                 known.token = Some(token.clone());
@@ -141,7 +148,10 @@ impl Tokens {
             }
             Err(error) => {
                 match no_token::answer_in(&error) {
-                    Some(answer) => metrics.answered(Service::Token, OPERATION, answer.status),
+                    Some(answer) => {
+                        passage.answered();
+                        metrics.answered(Service::Token, OPERATION, answer.status);
+                    }
                     None => metrics.unanswered(Service::Token, OPERATION, wire::effect::of_error(&error)),
                 }
                 let trouble = no_token::of_sign_in(&self.sign_in(), &error);

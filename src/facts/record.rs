@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Nonce, Owner, Sequence, TargetId};
+use super::{Adopted, Cause, Claims, Nonce, Owner, Sequence, TargetId};
 use crate::api::{ClientId, KeyId, TenantId, grant::CredentialKind};
 
 /// The type of Secret that a record is.
@@ -22,13 +22,13 @@ pub const KEY_ID: &str = "keywright.dev/key-id";
 pub const NONCE: &str = "keywright.dev/nonce";
 /// The finalizer that keeps the record of a mint in flight from going with its namespace.
 pub const FINALIZER: &str = "keywright.dev/mint-in-flight";
-/// Marks that say how far a record is beyond [`Stage`] are hints; a missing one means that the step is proven again.
 /// The name of the resource that a Secret of ours belongs to.
 pub const RESOURCE: &str = "keywright.dev/resource";
 const TENANT: &str = "keywright.dev/tenant-id";
 const CLIENT: &str = "keywright.dev/client-id";
 const KIND: &str = "keywright.dev/kind";
 const ATTEMPTS: &str = "keywright.dev/attempts";
+const CLAIMS: &str = "keywright.dev/claims";
 const ISSUED_AT: &str = "keywright.dev/issued-at";
 const EXPIRES_AT: &str = "keywright.dev/expires-at";
 const REPLACES: &str = "keywright.dev/replaces";
@@ -38,6 +38,10 @@ const VERIFIED_AT: &str = "keywright.dev/verified-at";
 const PUBLISHED_AT: &str = "keywright.dev/published-at";
 const PROVEN_AT: &str = "keywright.dev/proven-at";
 const ABANDONED_AT: &str = "keywright.dev/abandoned-at";
+const RETIRED_AT: &str = "keywright.dev/retired-at";
+const ADOPTED: &str = "keywright.dev/adopted";
+const CAUSE: &str = "keywright.dev/cause";
+const AGAIN: &str = "keywright.dev/published-again";
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +73,16 @@ pub struct Entry {
     pub client_id: ClientId,
     /// What kind of credential.
     pub kind: CredentialKind,
+    /// Whose tokens it accepts, if it is a federated one.
+    pub claims: Option<Claims>,
     /// Its number.
     pub sequence: Sequence,
     /// Who has tried to mint it, the last at the end: only the last may keep what it brings.
     pub attempts: Vec<Attempt>,
+    /// Why it was due.
+    pub cause: Option<Cause>,
+    /// Whether somebody else made it, so that it has no mark of ours.
+    pub adopted: Option<Adopted>,
     /// The credential in whose place it comes.
     pub replaces: Option<KeyId>,
     /// The credential, as soon as its value is in the record.
@@ -83,12 +93,16 @@ pub struct Entry {
     pub published_to: Vec<TargetId>,
     /// When it was proven by sign-ins.
     pub verified_at: Option<Timestamp>,
+    /// How often an earlier one was put back in its place, so that everything after the publication had to begin anew.
+    pub again: u32,
     /// When every target had it.
     pub published_at: Option<Timestamp>,
     /// When every holder had it.
     pub proven_at: Option<Timestamp>,
     /// When it was given up.
     pub abandoned_at: Option<Timestamp>,
+    /// When it was first seen to be gone, after its successor had taken its place.
+    pub retired_at: Option<Timestamp>,
 }
 
 /// One attempt to mint.
@@ -154,10 +168,50 @@ pub enum NotARecord {
 type Texts = BTreeMap<String, String>;
 
 impl Entry {
+    /// What a record says that was opened a moment ago.
+    #[must_use]
+    pub fn opened(
+        owner: Owner,
+        resource: &str,
+        (tenant, client_id, kind): (TenantId, ClientId, CredentialKind),
+        sequence: Sequence,
+        first: Attempt,
+    ) -> Self {
+        Self {
+            owner,
+            resource: resource.to_owned(),
+            tenant,
+            client_id,
+            kind,
+            claims: None,
+            sequence,
+            attempts: vec![first],
+            cause: None,
+            adopted: None,
+            replaces: None,
+            kept: None,
+            stage: Stage::Unpublished,
+            published_to: vec![],
+            verified_at: None,
+            again: 0,
+            published_at: None,
+            proven_at: None,
+            abandoned_at: None,
+            retired_at: None,
+        }
+    }
+
     /// The name of the Secret.
     #[must_use]
     pub fn name(&self) -> String {
         name_of(&self.owner, self.sequence)
+    }
+
+    /// What the pod templates of those who are to have it are given: pods with it started when this was published.
+    #[must_use]
+    pub fn rollout_mark(&self) -> Option<String> {
+        let key_id = self.kept.as_ref()?.key_id;
+        Some(if self.again == 0 { key_id.to_string() } else { format!("{key_id}.{}", self.again) })
     }
 
     /// The attempt that may keep what it mints.
@@ -186,16 +240,21 @@ impl Entry {
             tenant: TenantId(required(annotations, TENANT)?),
             client_id: ClientId(required(annotations, CLIENT)?),
             kind: kind(annotations)?,
+            claims: annotations.contains_key(CLAIMS).then(|| json(annotations, CLAIMS)).transpose()?,
             sequence: Sequence(required(annotations, SEQUENCE)?),
             attempts: json(annotations, ATTEMPTS)?,
+            cause: optional(annotations, CAUSE)?,
+            adopted: optional(annotations, ADOPTED)?,
             replaces: optional(annotations, REPLACES)?.map(KeyId),
             kept: kept(annotations)?,
             stage: stage(annotations)?,
             published_to: targets(annotations)?,
             verified_at: optional(annotations, VERIFIED_AT)?,
+            again: optional(annotations, AGAIN)?.unwrap_or_default(),
             published_at: optional(annotations, PUBLISHED_AT)?,
             proven_at: optional(annotations, PROVEN_AT)?,
             abandoned_at: optional(annotations, ABANDONED_AT)?,
+            retired_at: optional(annotations, RETIRED_AT)?,
         };
         if entry.attempts.is_empty() {
             return Err(NotARecord::Missing(ATTEMPTS));
@@ -222,8 +281,11 @@ impl Entry {
             (TENANT, Some(self.tenant.to_string())),
             (CLIENT, Some(self.client_id.to_string())),
             (KIND, Some(format!("{:?}", self.kind))),
+            (CLAIMS, self.claims.as_ref().map(|claims| serde_json::json!(claims).to_string())),
             (SEQUENCE, Some(self.sequence.to_string())),
             (ATTEMPTS, Some(serde_json::json!(self.attempts).to_string())),
+            (ADOPTED, self.adopted.map(|adopted| adopted.as_str().to_owned())),
+            (CAUSE, self.cause.map(|cause| cause.as_str().to_owned())),
             (REPLACES, self.replaces.map(|key| key.to_string())),
             (KEY_ID, kept.map(|kept| kept.key_id.to_string())),
             (ISSUED_AT, time(kept.map(|kept| kept.issued_at))),
@@ -231,9 +293,11 @@ impl Entry {
             (STAGE, self.stage.as_str().map(str::to_owned)),
             (PUBLISHED_TO, (!self.published_to.is_empty()).then(|| list(&self.published_to))),
             (VERIFIED_AT, time(self.verified_at)),
+            (AGAIN, (self.again > 0).then(|| self.again.to_string())),
             (PUBLISHED_AT, time(self.published_at)),
             (PROVEN_AT, time(self.proven_at)),
             (ABANDONED_AT, time(self.abandoned_at)),
+            (RETIRED_AT, time(self.retired_at)),
         ];
         said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
     }
@@ -297,96 +361,4 @@ fn targets(texts: &Texts) -> Result<Vec<TargetId>, NotARecord> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::{collection::vec, option, prelude::*, sample::select};
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn times() -> impl Strategy<Value = Timestamp> {
-        (0_i64..4_000_000_000, 0_i32..1_000_000_000).prop_map(|(second, nano)| Timestamp::new(second, nano).unwrap())
-    }
-
-    fn ids() -> impl Strategy<Value = Uuid> {
-        any::<u128>().prop_map(Uuid::from_u128)
-    }
-
-    fn attempts() -> impl Strategy<Value = Attempt> {
-        (any::<[u8; 10]>(), ".{0,20}", times()).prop_map(|(chance, holder, at)| Attempt {
-            nonce: Nonce::of(chance),
-            holder,
-            at,
-        })
-    }
-
-    fn places() -> impl Strategy<Value = TargetId> {
-        prop_oneof![
-            "[a-z][a-z0-9-]{0,20}".prop_map(|name| TargetId::Secret(name.as_str().into())),
-            "[a-z][a-z0-9-]{0,20}".prop_map(|name| TargetId::Vault {
-                url: format!("https://{name}.vault.azure.net").as_str().into(),
-                name: name.as_str().into(),
-            }),
-        ]
-    }
-
-    prop_compose! {
-        fn entries()(
-            resource in "[a-z]{1,20}", (tenant, client, key) in (ids(), ids(), option::of(ids())), sequence in 1_u32..,
-            attempts in vec(attempts(), 1..4), (issued, expires) in (times(), option::of(times())),
-            stage in select(vec![Stage::Unpublished, Stage::Publishing, Stage::Abandoned]), published_to in vec(places(), 0..3),
-            replaces in option::of(ids()), marks in (option::of(times()), option::of(times()), option::of(times()), option::of(times())),
-            kind in select(vec![CredentialKind::ClientSecret, CredentialKind::Certificate, CredentialKind::Federated]),
-        ) -> Entry {
-            Entry {
-                owner: Owner::of("cluster", "namespace", &resource), resource, tenant: TenantId(tenant),
-                client_id: ClientId(client), kind, sequence: Sequence(sequence), attempts, stage, published_to,
-                kept: key.map(|key| Kept { key_id: KeyId(key), issued_at: issued, expires_at: expires }),
-                replaces: replaces.map(KeyId), verified_at: marks.0, published_at: marks.1, proven_at: marks.2, abandoned_at: marks.3,
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_printed_is_read_again(entry in entries()) {
-            prop_assert_eq!(Entry::read(&entry.name(), &entry.labels(), &entry.annotations()), Ok(entry));
-        }
-
-        #[test]
-        fn a_record_that_somebody_scribbled_on_is_no_surprise(entry in entries(), key in 0_usize..20, text in ".{0,40}") {
-            let mut annotations = entry.annotations();
-            if let Some(value) = annotations.values_mut().nth(key) {
-                *value = text;
-            }
-            if let Ok(read) = Entry::read(&entry.name(), &entry.labels(), &annotations) {
-                prop_assert_eq!(Entry::read(&entry.name(), &read.labels(), &read.annotations()), Ok(read));
-            }
-        }
-    }
-
-    #[test]
-    fn a_record_under_another_name_is_none() {
-        let owner = Owner::of("c", "n", "x");
-        let entry = Entry {
-            owner: owner.clone(),
-            resource: "x".into(),
-            tenant: TenantId(Uuid::nil()),
-            client_id: ClientId(Uuid::nil()),
-            kind: CredentialKind::ClientSecret,
-            sequence: Sequence(2),
-            replaces: None,
-            kept: None,
-            stage: Stage::Unpublished,
-            attempts: vec![Attempt { nonce: Nonce::of([0; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH }],
-            published_to: vec![],
-            verified_at: None,
-            published_at: None,
-            proven_at: None,
-            abandoned_at: None,
-        };
-        let read = |name: &str, entry: &Entry| Entry::read(name, &entry.labels(), &entry.annotations());
-        let named = name_of(&owner, Sequence(2));
-        assert_eq!(read(&name_of(&owner, Sequence(1)), &entry), Err(NotARecord::Misnamed(named.clone())));
-        assert_eq!(read(&named, &Entry { attempts: vec![], ..entry }), Err(NotARecord::Missing(ATTEMPTS)));
-    }
-}
+mod tests;

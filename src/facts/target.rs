@@ -8,6 +8,9 @@ use crate::api::{
     values::{ObjectName, VaultName, VaultUrl},
 };
 
+/// The keys of a published Secret that are no secret: where to sign in, and as what.
+pub const PUBLIC_KEYS: [&str; 3] = ["AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
+
 /// A place to publish to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetId {

@@ -32,6 +32,12 @@ pub fn refusal(request: &Request<'_>) -> Option<Refusal> {
     own_application(request).or_else(|| not_granted(request))
 }
 
+/// Whether a grant for all that is asked for allows this, too.
+pub(super) fn allows(request: &Request<'_>, allowance: Allowance) -> bool {
+    let lacks_nothing = |grant: &&Grant| SIEVE.iter().all(|(_, lack)| lack(grant, request).is_none());
+    request.tenant.grants.iter().filter(lacks_nothing).any(|grant| grant.allow.contains(&allowance))
+}
+
 /// Two resources that write to one place would take turns at it for ever: the older one keeps it.
 #[must_use]
 pub fn conflict(request: &Request<'_>, elders: &[Elder]) -> Option<Refusal> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::facts::{Mine, NamespaceSeen, Observation, Owner, Records, TenantSeen};
+use crate::facts::{Federation, Mine, NamespaceSeen, Observation, Owner, Records, TenantSeen};
 
 pub(super) const CLIENT: &str = "8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f";
 pub(super) const OTHER: &str = "11111111-2222-3333-4444-555555555555";
@@ -68,9 +68,9 @@ impl World {
             "spec": self.spec, "status": self.status,
         });
         Observation {
-            resource: serde_json::from_value(object).unwrap(),
+            resource: Arc::new(serde_json::from_value(object).unwrap()),
             gone: false,
-            tenant: TenantSeen::Present(Box::new(serde_json::from_value(self.tenant.clone()).unwrap())),
+            tenant: TenantSeen::Present(Arc::new(serde_json::from_value(self.tenant.clone()).unwrap())),
             namespace: NamespaceSeen {
                 labels: self.labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
                 terminating: false,
@@ -78,10 +78,13 @@ impl World {
             owner: Owner::of("cluster", "payments", "payments-api"),
             process: "this".into(),
             elders: vec![],
+            siblings: vec![],
             records: Records::default(),
             application: None,
             targets: BTreeMap::new(),
-            pods: None,
+            federation: Federation::default(),
+            consumers: None,
+            braked: None,
             mine: Mine::default(),
             ambient_client_id: self.ambient.map(|id| serde_json::from_value(id.into()).unwrap()),
         }

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::step::{Outcome, Step};
+use super::{ending, evidence, federated, outcome::Outcome, step::Step};
 use crate::{
     api::{KeyId, Reason},
     facts::{
-        Effect, Failing, Fate, Kept, Looked, Nonce, Observation, OwnAttempt, Proof, Record, Sequence, Service, Stage,
-        TargetState, Trouble, Verdict, Work,
+        Application, Consumers, CopySeen, Effect, Failing, Fate, Kept, Looked, Missing, Nonce, Observation, OwnAttempt,
+        Proof, Record, Rolled, SeenBy, Sequence, Service, Stage, TargetState, Tried, Trouble, Verdict, Work,
+        WorkloadSeen,
     },
 };
 
@@ -31,9 +32,9 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
     }
     match outcome {
         Outcome::Records(records) => seen.records = records,
-        Outcome::Application(looked) => seen.application = Some(looked),
+        Outcome::Application(looked) => application(seen, looked),
         Outcome::Target(looked) => target(seen, step, looked),
-        Outcome::Pods(looked) => seen.pods = Some(looked),
+        Outcome::Consumers(found) => consumers(seen, found, now),
         Outcome::Written(record) => written(seen, step, *record, begun_at),
         Outcome::Rehearsed => set_fate(seen, step, Fate::Rehearsed),
         Outcome::Minted(kept) => set_fate(seen, step, Fate::Held { kept, unsettled: false, in_doubt: false }),
@@ -41,8 +42,22 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Overtaken => overtaken(seen, step),
         Outcome::Lost => lost(seen, step),
         Outcome::Verdict(verdict) => tried(seen, step, verdict, now),
+        Outcome::Rolled(workload) => rolled(seen, step, workload.map(|workload| *workload), now),
+        Outcome::Watching => {
+            seen.mine.watching = true;
+            seen.mine.unread_since.get_or_insert(now);
+        }
+        Outcome::Copied(same) => copied(seen, step, same, now),
+        Outcome::Slot(taken) => seen.mine.slot = Some(taken),
+        Outcome::Disabled => disabled(seen, step),
         Outcome::Removed => removed(seen, step, now),
+        Outcome::Issuer(looked) => seen.federation.issuer = Some(looked),
+        Outcome::Federation(looked) => federated::fold::read(seen, looked),
+        Outcome::Established(credential) => federated::fold::established(seen, credential, now),
+        Outcome::Exchanged(exchange) => federated::fold::exchanged(seen, step, exchange, now),
+        Outcome::Account(looked) => federated::fold::account(seen, step, looked),
         Outcome::Forgotten => forgotten(seen, step),
+        Outcome::Detained { detained, deleted_at } => ending::fold(seen, detained, deleted_at),
         Outcome::Expired => stale(seen),
         Outcome::Failed(trouble) => unsuccessful(seen, step, &trouble, begun_at),
     }
@@ -65,11 +80,15 @@ fn stale(seen: &mut Observation) {
     seen.records.listed_at = None;
     seen.application = None;
     seen.targets.clear();
-    seen.pods = None;
+    seen.federation.credentials = None;
+    seen.consumers = None;
 }
 
 fn target(seen: &mut Observation, step: &Step, looked: Looked<TargetState>) {
-    if let Step::ReadTarget { target, .. } | Step::Publish { target, .. } = step {
+    if let Step::ReadTarget { target, .. } | Step::Publish { target, .. } | Step::Unpublish { target, .. } = step {
+        if matches!(&looked.found, TargetState::Present(carried) if carried.agrees) {
+            seen.mine.failing.remove(&Work::Publishing(target.clone())); // somebody has written it
+        }
         match looked.found {
             TargetState::Troubled(_) => seen.targets.remove(target),
             TargetState::Present(_) | TargetState::Absent => seen.targets.insert(target.clone(), looked),
@@ -78,7 +97,7 @@ fn target(seen: &mut Observation, step: &Step, looked: Looked<TargetState>) {
 }
 
 fn overtaken(seen: &mut Observation, step: &Step) {
-    if let Step::Publish { target, .. } = step {
+    if let Step::Publish { target, .. } | Step::Unpublish { target, .. } = step {
         seen.targets.remove(target);
     }
 }
@@ -106,7 +125,7 @@ fn written(seen: &mut Observation, step: &Step, record: Record, begun_at: Timest
         }
         Step::Keep { record: before, .. } => set_fate_of(seen, before, Fate::Kept),
         // Whatever was proven was another copy of the value; this one may have been scribbled on.
-        Step::Rebuild { .. } | Step::KeepFromTarget { .. } => seen.mine.proof = None,
+        Step::Adopt { .. } | Step::Rebuild { .. } | Step::KeepFromTarget { .. } => seen.mine.proof = None,
         _ => {}
     }
     if record.entry.stage == Stage::Abandoned {
@@ -179,10 +198,26 @@ fn lost(seen: &mut Observation, step: &Step) {
 }
 
 fn tried(seen: &mut Observation, step: &Step, verdict: Verdict, now: Timestamp) {
-    let Step::SignIn { key_id, .. } = step else { return };
+    let (key_id, published) = match step {
+        Step::SignIn { key_id, record } => (key_id, record.entry.stage == Stage::Publishing),
+        Step::TryTarget { target, key_id, .. } => {
+            seen.mine.tried.insert(target.clone(), Tried { key_id: *key_id, at: now, verdict });
+            return;
+        }
+        _ => return,
+    };
+    // What was published is to be proven again if etcd went back to before that.
+    if let Some(missing) = seen.mine.missing.as_mut().filter(|missing| published && missing.key_id == *key_id) {
+        return signed_in_with_what_is_missing(missing, &verdict, now);
+    }
     let before = seen.mine.proof.take().filter(|proof| proof.key_id == *key_id);
+    seen.mine.proof = Some(one_more(before, *key_id, verdict, now));
+}
+
+/// A proof after one more try.
+pub(super) fn one_more(before: Option<Proof>, key_id: KeyId, verdict: Verdict, now: Timestamp) -> Proof {
     let mut proof = before.unwrap_or(Proof {
-        key_id: *key_id,
+        key_id,
         since: now,
         successes: 0,
         first_success_at: None,
@@ -206,11 +241,91 @@ fn tried(seen: &mut Observation, step: &Step, verdict: Verdict, now: Timestamp) 
         }
     }
     proof.last = verdict;
-    seen.mine.proof = Some(proof);
+    proof
+}
+
+/// A credential that reads do not show any more may still be there: whoever signs in with it proves it.
+fn signed_in_with_what_is_missing(missing: &mut Missing, verdict: &Verdict, now: Timestamp) {
+    match verdict {
+        Verdict::Refused(_) => {
+            missing.refusals = missing.refusals.saturating_add(1);
+            missing.tried_at = Some(now);
+        }
+        Verdict::Accepted | Verdict::Blocked(_) => {
+            *missing = Missing { since: now, reads: 0, refusals: 0, tried_at: Some(now), read_at: now, ..*missing };
+        }
+        Verdict::Misasked(_) | Verdict::Unheard(_) => missing.tried_at = Some(now),
+    }
+}
+
+/// The application as it was just read. Whether it shows the published credential is counted.
+fn application(seen: &mut Observation, looked: Looked<Application>) {
+    let at = looked.at;
+    let shows = |key_id: KeyId| looked.found.credentials.iter().any(|one| one.key_id == key_id);
+    match published(seen) {
+        Some(key_id) if !shows(key_id) => {
+            let before = seen.mine.missing.take().filter(|missing| missing.key_id == key_id);
+            let before =
+                before.unwrap_or(Missing { key_id, since: at, reads: 0, read_at: at, refusals: 0, tried_at: None });
+            seen.mine.missing = Some(Missing { reads: before.reads.saturating_add(1), read_at: at, ..before });
+        }
+        _ => seen.mine.missing = None,
+    }
+    seen.application = Some(looked);
+}
+
+/// The credential that counts as published.
+fn published(seen: &Observation) -> Option<KeyId> {
+    let publishing = seen.records.list.iter().filter(|record| record.entry.stage == Stage::Publishing);
+    let last = publishing.max_by_key(|record| record.entry.sequence)?;
+    last.entry.kept.as_ref().map(|kept| kept.key_id)
+}
+
+/// Since when a workload has had its annotation is remembered: by that a rollout is known to take too long.
+fn consumers(seen: &mut Observation, found: Consumers, now: Timestamp) {
+    let name = seen.resource.metadata.name.as_deref().unwrap_or_default();
+    let annotation = evidence::annotation(name);
+    for workload in &found.workloads {
+        let known = seen.mine.rolled.get(&workload.id);
+        let said = workload.annotations.get(&annotation);
+        if let Some(mark) = said.filter(|said| known.is_none_or(|known| known.mark != **said)) {
+            seen.mine.rolled.insert(workload.id.clone(), Rolled { mark: mark.clone(), since: now });
+        }
+    }
+    seen.mine.rolled.retain(|id, _| found.workloads.iter().any(|workload| workload.id == *id));
+    if found.seen == SeenBy::Watch {
+        seen.mine.unread_since = None;
+    }
+    seen.consumers = Some(found);
+}
+
+fn rolled(seen: &mut Observation, step: &Step, after: Option<WorkloadSeen>, now: Timestamp) {
+    let Step::Roll { workload, mark } = step else { return };
+    let Some(consumers) = &mut seen.consumers else { return };
+    consumers.workloads.retain(|one| one.id != *workload);
+    if let Some(after) = after {
+        consumers.workloads.push(after);
+        consumers.workloads.sort_by(|a, b| a.id.cmp(&b.id));
+        seen.mine.rolled.insert(workload.clone(), Rolled { mark: mark.clone(), since: now });
+    }
+}
+
+fn copied(seen: &mut Observation, step: &Step, same: bool, now: Timestamp) {
+    let Step::ReadCopy { copy, key_id, .. } = step else { return };
+    let before = seen.mine.copies.get(copy).filter(|before| before.key_id == *key_id);
+    let since = same.then(|| before.and_then(|before| before.since).unwrap_or(now));
+    let lacked_at = if same { before.and_then(|before| before.lacked_at) } else { Some(now) };
+    seen.mine.copies.insert(copy.clone(), CopySeen { key_id: *key_id, since, lacked_at, at: now });
+}
+
+fn disabled(seen: &mut Observation, step: &Step) {
+    if let Step::DisableVersions { target, before } = step {
+        seen.mine.disabled.insert(target.clone(), *before);
+    }
 }
 
 fn removed(seen: &mut Observation, step: &Step, now: Timestamp) {
-    let Step::Remove { key_id, .. } = step else { return };
+    let (Step::Remove { key_id, .. } | Step::Withdraw { key_id, .. }) = step else { return };
     seen.mine.removed.insert(*key_id, now);
     let gone = |own: &OwnAttempt| matches!(&own.fate, Fate::Lost { key_id: lost } if lost == key_id);
     seen.mine.attempts.retain(|own| !gone(own));
@@ -231,7 +346,7 @@ fn unsuccessful(seen: &mut Observation, step: &Step, trouble: &Trouble, begun_at
             held(seen, record, |unsettled, in_doubt| (*unsettled, *in_doubt) = (true, true));
         }
         // What was written, or not, shows itself when it is read again.
-        (Step::Publish { target, .. } | Step::ReadTarget { target, .. }, _) => {
+        (Step::Publish { target, .. } | Step::Unpublish { target, .. } | Step::ReadTarget { target, .. }, _) => {
             seen.targets.remove(target);
         }
         (
@@ -239,11 +354,18 @@ fn unsuccessful(seen: &mut Observation, step: &Step, trouble: &Trouble, begun_at
             | Step::TakeOver { .. }
             | Step::Note { .. }
             | Step::KeepFromTarget { .. }
+            | Step::Adopt { .. }
             | Step::Rebuild { .. },
             Effect::Unknown,
         ) => {
             seen.records.listed_at = None;
         }
+        // Names are unique: whether it is there shows itself by its name.
+        (Step::Establish { .. } | Step::Withdraw { .. }, Effect::Unknown | Effect::Refused) => {
+            seen.federation.credentials = None;
+        }
+        // It may say by now what it was to say.
+        (Step::Annotate { account, .. }, Effect::Unknown) => drop(seen.federation.accounts.remove(account)),
         (Step::ReadApplication, _) if trouble.reason == Reason::ApplicationNotFound => seen.application = None,
         _ => {}
     }

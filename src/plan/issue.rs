@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    proof,
+    adopt, attempts, blast, due, proof,
     scene::{Ruling, Scene, after, unless_passed},
     step::Step,
     target,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::Reason,
     facts::{
-        Application, Attempt, Credential, Entry, Fate, Kept, Mark, OwnAttempt, Record, Sequence, Stage, TargetId,
+        Application, Attempt, Cause, Credential, Entry, Fate, Kept, Mark, OwnAttempt, Record, Sequence, TargetId,
         TargetState, Work, record,
     },
 };
@@ -41,28 +41,65 @@ pub(super) fn keep_what_is_held(scene: &Scene<'_>) -> Ruling {
     }
 }
 
-/// A credential that is on its way goes on; where there is none and none is published, one is begun.
+/// A credential that is on its way goes on; where there is none, and another is due, one is begun.
 pub(super) fn bring_on_its_way(scene: &Scene<'_>) -> Ruling {
     match scene.candidate() {
+        // Its Secret goes with its finalizer, and that is dropped when it is published: nothing would be left to publish from.
+        Some(record) if record.deleting => proof::give_up(scene, record, record.entry.kept.as_ref()),
         Some(record) => match &record.entry.kept {
             None => mint(scene, record),
             Some(kept) => proof::prove(scene, record, kept),
         },
-        None if scene.published().is_none() => open(scene),
+        None => {
+            unless_passed!(rebuild_what_is_ahead(scene));
+            match due::cause(scene) {
+                Some(cause) => open(scene, cause),
+                None => due::find_out_what_is_missing(scene),
+            }
+        }
+    }
+}
+
+/// A target that carries a later credential than any record speaks of: its record was lost, and is written anew.
+fn rebuild_what_is_ahead(scene: &Scene<'_>) -> Ruling {
+    let Some(published) = scene.published() else { return Ruling::Pass };
+    let is_ahead = |state: &TargetState| {
+        let sequence = target::ours(state, &scene.seen.owner).and_then(|carried| carried.sequence);
+        sequence.is_some_and(|one| one > published.entry.sequence && scene.record(one).is_none())
+    };
+    if !scene.seen.targets.values().any(|looked| is_ahead(&looked.found)) {
+        return Ruling::Pass;
+    }
+    let application = match scene.application() {
+        Ok(application) => application,
+        Err(ruling) => return ruling,
+    };
+    let targets = match looked_at(scene) {
+        Ok(targets) => targets,
+        Err(ruling) => return ruling,
+    };
+    match carried(scene, application, &targets).filter(|(_, entry)| entry.sequence > published.entry.sequence) {
+        Some((target, entry)) => scene.effect(Step::Rebuild { entry: Box::new(entry), target }),
         None => Ruling::Pass,
     }
 }
 
 /// Begin: a record before anything else. What could refuse the credential later is looked at before.
-fn open(scene: &Scene<'_>) -> Ruling {
+fn open(scene: &Scene<'_>, cause: Cause) -> Ruling {
     unless_passed!(may_mint(scene));
+    unless_passed!(blast::brake_is_off(scene));
     if let Some(last) = scene.given_up().max_by_key(|record| record.entry.abandoned_at) {
         let times = u32::try_from(scene.given_up().count()).unwrap_or(u32::MAX);
         let since = last.entry.abandoned_at.unwrap_or(last.created_at);
         let until = after(since, doubling(scene.timing.mint_again, times));
         if scene.now < until {
-            let what = format!("a pause after {times} credentials in a row that could not be proven");
-            return Ruling::wait(Reason::NotProven, what, Some(until));
+            let (reason, why) = if last.deleting {
+                (Reason::Opening, "somebody deleted its record before it was published")
+            } else {
+                (Reason::NotProven, "it could not be proven in time")
+            };
+            let what = format!("the end of a pause: {times} in a row came to nothing, the last since {why}");
+            return Ruling::wait(reason, what, Some(until));
         }
     }
     let application = match scene.application() {
@@ -76,33 +113,22 @@ fn open(scene: &Scene<'_>) -> Ruling {
     if let Some((target, entry)) = carried(scene, application, &targets) {
         return scene.effect(Step::Rebuild { entry: Box::new(entry), target });
     }
-    unless_passed!(room(scene, application));
-    unless_passed!(somewhere(scene, application, &targets));
     let sequence = next_sequence(scene, application, &targets);
     let first = attempt(scene);
-    scene.effect(Step::Open { entry: Box::new(entry(scene, sequence, first)) })
+    if cause == Cause::FirstIssue && scene.records().next().is_none() {
+        unless_passed!(adopt::adopt(scene, application, entry(scene, sequence, first.clone())));
+    }
+    unless_passed!(room(scene, application));
+    unless_passed!(somewhere(scene, application, &targets));
+    scene.effect(Step::Open { entry: Box::new(Entry { cause: Some(cause), ..entry(scene, sequence, first) }) })
 }
 
 /// What a new record says.
 fn entry(scene: &Scene<'_>, sequence: Sequence, first: Attempt) -> Entry {
     let request = scene.request;
-    Entry {
-        owner: scene.seen.owner.clone(),
-        resource: request.name.to_owned(),
-        tenant: request.tenant.tenant_id,
-        client_id: request.spec.client_id,
-        kind: request.kind,
-        sequence,
-        attempts: vec![first],
-        replaces: scene.published().and_then(|record| record.entry.kept.as_ref()).map(|kept| kept.key_id),
-        kept: None,
-        stage: Stage::Unpublished,
-        published_to: vec![],
-        verified_at: None,
-        published_at: None,
-        proven_at: None,
-        abandoned_at: None,
-    }
+    let about = (request.tenant.tenant_id, request.spec.client_id, request.kind);
+    let replaces = scene.published().and_then(|record| record.entry.kept.as_ref()).map(|kept| kept.key_id);
+    Entry { replaces, ..Entry::opened(scene.seen.owner.clone(), request.name, about, sequence, first) }
 }
 
 fn attempt(scene: &Scene<'_>) -> Attempt {
@@ -119,16 +145,19 @@ fn next_sequence(scene: &Scene<'_>, application: &Application, targets: &[(Targe
     let marks =
         application.credentials.iter().filter_map(Credential::mark).filter(|mark| mark.owner == scene.seen.owner);
     let carried = targets.iter().filter_map(|(_, state)| target::ours(state, &scene.seen.owner)?.sequence);
-    let highest = records.chain(forged).chain(marks.map(|mark| mark.sequence)).chain(carried).max();
+    let own = scene.seen.mine.attempts.iter().map(|own| own.sequence);
+    let highest = records.chain(forged).chain(marks.map(|mark| mark.sequence)).chain(carried).chain(own).max();
     highest.map_or(Sequence(1), Sequence::next)
 }
 
-/// Every declared target, looked at a moment ago.
+/// Every declared target, looked at a moment ago. It is compared with what is published, if anything is: what was compared
+/// with nothing looks as if it had to be repaired.
 fn looked_at<'a>(scene: &Scene<'a>) -> Result<Vec<(TargetId, &'a TargetState)>, Ruling> {
     let mut looked = Vec::new();
     let mut failed = None;
+    let wanted = scene.published().map(|record| record.entry.sequence);
     for id in scene.declared() {
-        match scene.target(&id, None) {
+        match scene.target(&id, wanted) {
             Ok(state) => looked.push((id, state)),
             Err(Ruling::Wait(wait)) => failed = Some(Ruling::Wait(wait)),
             Err(ruling) => return Err(ruling),
@@ -156,7 +185,9 @@ fn carried(
         let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
         let rebuilt = Attempt { nonce: mark.nonce, ..attempt(scene) };
         let taken = scene.record(mark.sequence).is_some();
-        (known && !taken).then(|| (id.clone(), Entry { kept: Some(kept), ..entry(scene, mark.sequence, rebuilt) }))
+        let published_to = vec![id.clone()];
+        let rebuilt = || Entry { kept: Some(kept), published_to, ..entry(scene, mark.sequence, rebuilt) };
+        (known && !taken).then(|| (id.clone(), rebuilt()))
     };
     targets.iter().filter_map(of_target).max_by_key(|(_, entry)| entry.sequence)
 }
@@ -209,6 +240,9 @@ fn may_mint(scene: &Scene<'_>) -> Ruling {
 
 /// An open record: mint, or find out who is minting.
 fn mint(scene: &Scene<'_>, record: &Record) -> Ruling {
+    if record.entry.adopted.is_some() {
+        return adopt::go_on(scene, record); // nothing is minted for it
+    }
     let Some(last) = record.entry.last_attempt() else { return Ruling::Pass };
     let Some(own) = scene.own_attempt(record.entry.sequence, &last.nonce) else {
         return somebody_elses(scene, record, last);
@@ -275,6 +309,7 @@ fn take_over(scene: &Scene<'_>, record: &Record) -> Ruling {
     if let Some((target, kept, nonce)) = already_there(scene, record, application, &targets) {
         let entry = Scene::rewritten(record, |entry| {
             entry.kept = Some(kept);
+            entry.published_to = vec![target.clone()];
             entry.attempts.retain(|attempt| attempt.nonce != nonce);
             entry.attempts.push(Attempt { nonce, ..attempt(scene) });
         });
@@ -286,14 +321,11 @@ fn take_over(scene: &Scene<'_>, record: &Record) -> Ruling {
     }
     unless_passed!(room(scene, application));
     unless_passed!(somewhere(scene, application, &targets));
-    let certain = |attempt: &Attempt| {
-        let own = scene.own_attempt(record.entry.sequence, &attempt.nonce);
-        own.is_some_and(|own| matches!(own.fate, Fate::Announced | Fate::Rehearsed | Fate::Nothing))
-    };
-    let entry = Scene::rewritten(record, |entry| {
-        entry.attempts.retain(|attempt| !certain(attempt)); // nothing bears their nonces
-        entry.attempts.push(attempt(scene));
+    let mut entry = Scene::rewritten(record, |entry| {
+        entry.attempts.retain(|attempt| !attempts::is_over(scene, &targets, record, attempt));
     });
+    unless_passed!(attempts::room(scene, record, entry.attempts.len()));
+    entry.attempts.push(attempt(scene));
     scene.effect(Step::TakeOver { record: Box::new(record.clone()), entry })
 }
 

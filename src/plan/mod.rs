@@ -2,14 +2,26 @@
 //! clock, talks to a server or writes a log; time and chance are arguments.
 //!
 //! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] and [`timing`] (the values in
-//! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] (what can be done),
-//! `scene` (what every rule asks), `issue` (from nothing to a kept credential), `proof` (whether it is any good), `publish` and `target` (where it goes),
-//! `removal` (the one gate through which credentials leave), [`fold`] (what a step has brought); [`report`] with `standing` and
+//! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] and [`outcome`] (what can be done, and what it brings),
+//! `scene` (what every rule asks), `issue` and `attempts` (from nothing to a kept credential), `proof` (whether it is any good), `publish` and `target` (where it goes), `due` (why another one is), [`window`] and [`blast`] (what may hold it back), [`evidence`] (who has it), `holders`
+//! and `rollout` (who uses it), `gate` (the proofs before an old one goes), `adopt` (one that was there already),
+//! `removal` (the one gate through which credentials leave), `forget` (their records), `federated` (credentials without a value), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with `standing` and
 //! `told` (what people see).
 
 pub mod admit;
+mod adopt;
+mod attempts;
+pub mod blast;
+mod due;
+mod ending;
+pub mod evidence;
+mod federated;
 pub mod fold;
+mod forget;
+mod gate;
+mod holders;
 mod issue;
+pub mod outcome;
 mod pattern;
 pub mod policy;
 mod proof;
@@ -17,6 +29,7 @@ mod publish;
 pub mod readable;
 mod removal;
 pub mod report;
+mod rollout;
 pub mod scene;
 mod standing;
 pub mod step;
@@ -26,17 +39,14 @@ pub mod templates;
 pub mod tenant;
 pub mod timing;
 mod told;
+pub mod window;
 
 use jiff::Timestamp;
 
 use self::scene::{Ruling, Scene};
-pub use self::{
-    scene::Wait,
-    step::{Outcome, Step},
-    timing::Timing,
-};
+pub use self::{outcome::Outcome, scene::Wait, step::Step, timing::Timing};
 use crate::{
-    api::{Reason, status::EffectivePolicy},
+    api::{Reason, grant::CredentialKind, status::EffectivePolicy},
     facts::{Nonce, Observation},
 };
 
@@ -88,33 +98,47 @@ pub struct Moment {
 type Rule = fn(&Scene<'_>) -> Ruling;
 
 /// What is done first. A rule that has to wait holds back none of those after it.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 15] = [
     issue::keep_what_is_held,                    // it exists in memory only
     removal::remove_what_was_lost,               // and nobody else can know
+    ending::detain,                              // before there is anything to clear up
+    ending::keep_the_evidence,                   // of what is ours, if it is to be removed with the resource
     issue::bring_on_its_way,                     // open, mint, prove
     publish::publish,                            // and keep it published
+    rollout::bring_to_everybody,                 // who uses it
     proof::close_what_was_overtaken,             // records that will never be published
     removal::look_for_what_may_have_been_minted, // answers that were lost
     removal::remove_what_is_left_over,           // through the gate
-    removal::forget_what_is_gone,                // records of what is gone
-    removal::let_finalizers_go,                  // a namespace must not wait for us for ever
+    removal::remove_what_is_named,               // which others have made
+    forget::forget_what_is_gone,                 // records of what is gone
+    forget::let_finalizers_go,                   // a namespace must not wait for us for ever
     removal::look_now_and_then,                  // at what no round shows
+    due::wake_in_time,                           // for the next one
 ];
 
 /// What is done for a resource that has been deleted: what was never published is taken back.
-const LAST_RULES: [Rule; 7] = [
+const LAST_RULES: [Rule; 8] = [
     issue::keep_what_is_held,
     removal::remove_what_was_lost,
     proof::give_everything_up,
+    proof::settle_what_was_being_published,
     removal::look_for_what_may_have_been_minted,
     removal::remove_what_is_left_over,
-    removal::forget_what_is_gone,
-    removal::let_finalizers_go,
+    forget::forget_what_is_gone,
+    forget::let_finalizers_go,
 ];
+
+/// What is done for a resource that is being deleted and says what is to go with it. The rest is done when it is gone.
+const ENDING_RULES: [Rule; 4] =
+    [issue::keep_what_is_held, removal::remove_what_was_lost, ending::take_back, forget::let_finalizers_go];
+
+/// What is done for a resource that is refused. No watch tells when what it collides with has made way.
+const REFUSED_RULES: [Rule; 4] =
+    [issue::keep_what_is_held, ending::leave, forget::let_finalizers_go, publish::wait_for_elders];
 
 /// What is done even where nothing else may be: a value that is only in memory is kept, and a namespace does not wait for
 /// us for ever.
-const FROZEN_RULES: [Rule; 2] = [issue::keep_what_is_held, removal::let_finalizers_go];
+const FROZEN_RULES: [Rule; 3] = [issue::keep_what_is_held, ending::leave, forget::let_finalizers_go];
 
 /// Decide about a resource. The first check that speaks is the reason people read.
 #[must_use]
@@ -122,22 +146,34 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
     let refused = |refusal, effective, next| Decision { refusal: Some(refusal), effective, next };
     let request = match readable::request(seen) {
         Ok(request) => request,
-        Err(refusal) => return refused(refusal, None, removal::without_a_tenant(seen, timing, moment.now)),
+        Err(refusal) => return refused(refusal, None, ending::without_a_tenant(seen, timing, moment.now)),
     };
     let policy = policy::resolve(&request);
     let refusal = || {
-        admit::refusal(&request)
-            .or_else(|| admit::conflict(&request, &seen.elders))
+        admit::conflict(&request, &seen.elders)
             .or_else(|| policy::refusal(&request, &policy))
             .or_else(|| templates::refusal(&request))
             .or_else(|| supported::refusal(request.spec))
+            .or_else(|| supported::migration(&request, &seen.records.list))
     };
-    let refusal = if seen.gone { None } else { refusal() };
+    let is_ending = ending::is_ending(seen);
+    let refusal = match (seen.gone, is_ending) {
+        (true, _) => None,
+        (false, true) => admit::refusal(&request), // nothing is published any more
+        (false, false) => admit::refusal(&request).or_else(refusal),
+    };
     let effective = policy.effective(&request);
     let scene = Scene { seen, request: &request, policy: &effective, timing, now: moment.now, chance: &moment.chance };
-    let rules: &[Rule] = if seen.gone { &LAST_RULES } else { &RULES };
+    let rules: &[Rule] = match (request.kind, seen.gone, is_ending) {
+        (CredentialKind::Federated, true, _) => &federated::LAST_RULES,
+        (CredentialKind::Federated, false, true) => &federated::ENDING_RULES,
+        (CredentialKind::Federated, false, false) => &federated::RULES,
+        (_, true, _) => &LAST_RULES,
+        (_, false, true) => &ENDING_RULES,
+        (_, false, false) => &RULES,
+    };
     if let Some(refusal) = refusal {
-        let next = first_step(&scene, &FROZEN_RULES);
+        let next = first_step(&scene, &REFUSED_RULES);
         return refused(refusal, Some(effective), next);
     }
     let next = unless_suspended(&scene, first_step(&scene, rules));
@@ -156,7 +192,13 @@ pub fn valid_until(seen: &Observation, step: &Step, timing: &Timing) -> Option<T
             return Some(scene::after(own.begun_at, timing.mint_within));
         }
         Step::Publish { target, .. } => [listed, seen.targets.get(target).map(|looked| looked.at)],
+        Step::Unpublish { target, .. } => [listed, seen.targets.get(target).map(|looked| looked.at)],
+        Step::Roll { .. } => [listed, None],
         Step::Remove { .. } => [listed, seen.application.as_ref().map(|looked| looked.at)],
+        Step::Establish { .. } | Step::Withdraw { .. } => {
+            [listed, seen.federation.credentials.as_ref().map(|looked| looked.at)]
+        }
+        Step::Annotate { account, .. } => [listed, seen.federation.accounts.get(account).map(|looked| looked.at)],
         _ => return None,
     };
     since.into_iter().flatten().min().map(|since| scene::after(since, timing.fresh))

@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use super::{Refusal, readable::Request};
+use super::{Refusal, readable::Request, window};
 use crate::api::{
     EntraTenantSpec, Period, Reason,
     consumers::RolloutStrategy,
     grant::CredentialKind,
+    rotation::Window,
     status::{EffectivePolicy, EffectiveRollout, EffectiveVerification},
     tenant::Cloud,
     values::Scope,
@@ -147,17 +148,22 @@ fn rollout(request: &Request<'_>) -> EffectiveRollout {
     }
 }
 
+/// The windows in force, and the field that has them.
+fn windows<'a>(request: &Request<'a>) -> (&'static str, &'a [Window]) {
+    let own = request.spec.rotation.as_ref().map(|one| one.windows.as_slice()).unwrap_or_default();
+    let tenant = request.tenant.defaults.as_ref().map(|one| one.windows.as_slice()).unwrap_or_default();
+    if own.is_empty() { ("EntraTenant's spec.defaults.windows", tenant) } else { ("spec.rotation.windows", own) }
+}
+
 impl Policy {
     /// The values for people to read.
     #[must_use]
     pub fn effective(self, request: &Request<'_>) -> EffectivePolicy {
-        let own = request.spec.rotation.as_ref().map(|one| one.windows.clone()).unwrap_or_default();
-        let tenant = request.tenant.defaults.as_ref().map(|one| one.windows.clone()).unwrap_or_default();
         EffectivePolicy {
             validity: self.life.map(|(validity, _)| validity.value),
             renew_before: self.life.map(|(_, renew_before)| renew_before.value),
             min_overlap: self.min_overlap.value,
-            windows: if own.is_empty() { tenant } else { own },
+            windows: windows(request).1.to_vec(),
             verification: self.verification,
             rollout: self.rollout,
             secret_name: request.secret_name().map(str::to_owned),
@@ -172,7 +178,11 @@ pub fn refusal(request: &Request<'_>, policy: &Policy) -> Option<Refusal> {
         .or_else(|| renewed_too_early(policy))
         .or_else(|| overlap_too_long(policy))
         .or_else(|| proof_too_long(&policy.verification))
-        .or_else(|| no_time_to_roll(&policy.rollout))?;
+        .or_else(|| no_time_to_roll(&policy.rollout))
+        .or_else(|| {
+            let (field, windows) = windows(request);
+            window::refusal(field, windows)
+        })?;
     Some(Refusal::new(Reason::InvalidPolicy, message))
 }
 

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Timing, removal,
-    scene::{Ruling, Scene, after, unless_passed},
+    Timing, blast, due, removal, rollout,
+    scene::{GRAIN, Ruling, Scene, after, unless_passed},
     step::Step,
     timing::doubling,
 };
@@ -16,14 +16,14 @@ use crate::{
 
 /// A kept credential signs in until enough in a row have succeeded; then it is to be published, or in the end given up.
 pub(super) fn prove(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
-    if scene.seen.mine.removed.contains_key(&kept.key_id) {
+    if due::is_compromised(scene, kept.key_id) || scene.seen.mine.removed.contains_key(&kept.key_id) {
         // Its record came back with a restored etcd, and sign-ins may succeed for a while: a removal is heard of late, too.
         return give_up(scene, record, Some(kept));
     }
     let asked = &scene.policy.verification;
     let proof = scene.seen.mine.proof.as_ref().filter(|proof| proof.key_id == kept.key_id);
-    if proof.is_some_and(|proof| is_proven(proof, asked, scene.timing)) {
-        return begin_publishing(scene, record, kept);
+    if let Some(proof) = proof.filter(|proof| is_proven(proof, asked, scene.timing)) {
+        return begin_publishing(scene, record, kept, proof);
     }
     if let Some(proof) = proof.filter(|proof| scene.has_passed(proof.since, asked.timeout.0)) {
         // A value that Entra does not know helps nobody who carries it: it may have been scribbled on before it was taken
@@ -51,14 +51,14 @@ fn proving(key_id: KeyId, proof: Option<&Proof>, asked: &EffectiveVerification) 
     }
 }
 
-fn is_proven(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> bool {
+pub(super) fn is_proven(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> bool {
     let enough = proof.successes >= asked.consecutive_successes.unsigned_abs();
     let spread = proof.first_success_at.is_some_and(|first| proof.last_at >= after(first, timing.spread));
     enough && (spread || asked.consecutive_successes <= 1)
 }
 
 /// Sign-ins are spread so that the number asked for just fills the least time.
-fn next_try(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> Timestamp {
+pub(super) fn next_try(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> Timestamp {
     let between = timing.spread / asked.consecutive_successes.unsigned_abs().saturating_sub(1).max(1);
     let pause = match &proof.last {
         Verdict::Accepted => asked.interval.0.max(between),
@@ -73,36 +73,53 @@ fn next_try(proof: &Proof, asked: &EffectiveVerification, timing: &Timing) -> Ti
 }
 
 /// From here on it counts as published, whatever happens to the spec, so this is written before the first target is.
-fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept, proof: &Proof) -> Ruling {
     if scene.seen.namespace.terminating {
         return give_up(scene, record, Some(kept)); // no target could be written any more
     }
     if let (Some(last), 2..) = (record.entry.last_attempt(), record.entry.attempts.len()) {
-        let settled = after(last.at, scene.timing.settle + scene.timing.margin);
+        // Whoever is told to have started later holds nothing that an attempt before this one may have published: see
+        // `removal`.
+        let settled = after(scene.forgotten(last.at), GRAIN);
         if scene.now < settled {
-            // Whoever starts later holds nothing that an attempt before this one may have published: see `removal`.
             let what = "nodes to have forgotten what an attempt that was overtaken may have published";
             return Ruling::wait(Reason::Maturing, what, Some(settled));
         }
     }
-    let now_published = scene.published().and_then(|record| record.entry.kept.as_ref());
-    let in_need = now_published.is_none_or(|kept| kept.expires_at.is_some_and(|end| end <= scene.now));
     let mature = after(kept.issued_at, scene.policy.verification.min_age.0);
-    if !in_need && scene.now < mature {
+    if !due::is_dead(scene) && scene.now < mature {
         let what = format!("the credential to be {} old", scene.policy.verification.min_age);
         return Ruling::wait(Reason::Maturing, what, Some(mature));
     }
+    unless_passed!(blast::brake_is_off(scene));
+    unless_passed!(rollout::window(scene, "the credential to be published"));
+    unless_passed!(blast::has_a_slot(scene));
+    unless_passed!(still_signs_in(scene, record, proof));
     let entry = Scene::rewritten(record, |entry| {
         entry.stage = Stage::Publishing;
         entry.verified_at = Some(scene.now);
         entry.published_to = scene.every_target();
     });
-    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+    // Until it is written everywhere the record is the only evidence of it, so it must not go with its namespace.
+    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })
+}
+
+/// A proof grows old while a window or a slot is waited for: somebody may have removed the credential meanwhile.
+fn still_signs_in(scene: &Scene<'_>, record: &Record, proof: &Proof) -> Ruling {
+    if proof.last == Verdict::Accepted && scene.is_fresh(proof.last_at) {
+        return Ruling::Pass;
+    }
+    let asked = &scene.policy.verification;
+    let next = next_try(proof, asked, scene.timing);
+    if scene.now < next {
+        return Ruling::wait(Reason::Proving, proving(proof.key_id, Some(proof), asked), Some(next));
+    }
+    scene.attempt(Step::SignIn { record: Box::new(record.clone()), key_id: proof.key_id })
 }
 
 /// Give a credential up for good: it is never published from here on, and leaves through the gate of `removal`. One that
 /// works is not given up while anything carries it.
-fn give_up(scene: &Scene<'_>, record: &Record, kept: Option<&Kept>) -> Ruling {
+pub(super) fn give_up(scene: &Scene<'_>, record: &Record, kept: Option<&Kept>) -> Ruling {
     if let Some(kept) = kept {
         unless_passed!(removal::nothing_carries(scene, kept.key_id));
     }
@@ -118,6 +135,24 @@ pub(super) fn give_everything_up(scene: &Scene<'_>) -> Ruling {
     match scene.records().find(|record| record.entry.stage == Stage::Unpublished) {
         Some(record) => give_up(scene, record, record.entry.kept.as_ref()),
         None => Ruling::Pass,
+    }
+}
+
+/// What was to be published when its resource was deleted is given up as well if it got nowhere. If it got anywhere it stays,
+/// as everything that was published does, and its record may go with the namespace.
+pub(super) fn settle_what_was_being_published(scene: &Scene<'_>) -> Ruling {
+    let begun = |record: &&Record| {
+        record.entry.stage == Stage::Publishing && record.entry.published_at.is_none() && record.finalized
+    };
+    let Some(record) = scene.records().find(begun) else { return Ruling::Pass };
+    let Some(kept) = &record.entry.kept else { return Ruling::Pass };
+    match removal::carrier(scene, kept.key_id) {
+        Ok(None) => give_up(scene, record, Some(kept)),
+        Ok(Some(_)) => {
+            let entry = Box::new(record.entry.clone());
+            scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+        }
+        Err(ruling) => ruling,
     }
 }
 

@@ -2,24 +2,32 @@
 //! its own, and repaired from the record when it is something else.
 
 use super::{
+    adopt, ending,
     scene::{Ruling, Scene, Wait, after, unless_passed},
     step::Step,
     target,
 };
 use crate::{
     api::Reason,
-    facts::{Credential, Fate, Kept, Looked, Record, TargetId, TargetState},
+    facts::{Credential, Fate, Kept, Looked, Mark, Record, TargetId, TargetState, Verdict},
 };
 
 /// Write what is missing, and note when nothing is.
 pub(super) fn publish(scene: &Scene<'_>) -> Ruling {
     let Some(record) = scene.published() else { return Ruling::Pass };
     let Some(kept) = &record.entry.kept else { return Ruling::Pass };
+    unless_passed!(nothing_later_was(scene));
     let declared = scene.declared();
     if declared.iter().any(|target| !record.entry.published_to.contains(target)) {
         // Remembered before it is written, so that no reader of it is ever overlooked.
         let entry = Scene::rewritten(record, |entry| entry.published_to = scene.every_target());
-        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false });
+        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized });
+    }
+    // All of them before the first is written: one may carry a later credential, whose record is then written anew first.
+    for target in declared.iter().filter(|target| !scene.seen.targets.contains_key(target)) {
+        if let look @ Ruling::Do(_) = look(scene, record, target) {
+            return look;
+        }
     }
     let mut missing = None;
     for target in &declared {
@@ -34,14 +42,34 @@ pub(super) fn publish(scene: &Scene<'_>) -> Ruling {
     }
     if record.entry.published_at.is_none() {
         let entry = Scene::rewritten(record, |entry| entry.published_at = Some(scene.now));
-        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false });
+        return scene.effect(Step::Note {
+            record: Box::new(record.clone()),
+            entry,
+            finalized: ending::keeps_evidence(scene),
+        });
     }
     Ruling::Pass
 }
 
+/// A credential whose record was lost and written anew from a target was published, and there are pods that bear its mark.
+/// Nobody is given an earlier one until it is proven again, or given up.
+fn nothing_later_was(scene: &Scene<'_>) -> Ruling {
+    match scene.candidate() {
+        Some(record) if !record.entry.published_to.is_empty() => {
+            let what = format!("secret {} to be proven again, whose record was lost", record.entry.sequence);
+            Ruling::wait(Reason::Proving, what, None)
+        }
+        _ => Ruling::Pass,
+    }
+}
+
+fn look(scene: &Scene<'_>, record: &Record, target: &TargetId) -> Ruling {
+    scene.attempt(Step::ReadTarget { target: target.clone(), wanted: Some(record.entry.sequence) })
+}
+
 /// One target.
 fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ruling {
-    let look = || scene.attempt(Step::ReadTarget { target: target.clone(), wanted: Some(record.entry.sequence) });
+    let look = || look(scene, record, target);
     let Some(Looked { at, found }) = scene.seen.targets.get(target) else { return look() };
     if matches!(target, TargetId::Vault { .. }) && scene.has_passed(*at, 2 * scene.timing.drift) {
         return look(); // a watch shows what happens to Secrets, and rounds should have shown what is in the vault
@@ -55,8 +83,24 @@ fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ru
     if let Some(wait) = target::obstacle(scene, target, found) {
         return Ruling::Wait(wait);
     }
-    unless_passed!(not_ahead(scene, record, target, found));
+    // Before anything is made of what the target carries: to a record that is not ours everything else is a stranger.
     unless_passed!(authentic(scene, record, kept));
+    unless_passed!(not_ahead(scene, record, target, found));
+    unless_passed!(not_removed(scene, kept));
+    let another = matches!(found, TargetState::Present(carried) if carried.key_id != Some(kept.key_id));
+    if another && record.entry.published_at.is_some() {
+        // Somebody has put an earlier one back. Whoever started a moment ago may have read it, so everything after the
+        // publication begins anew.
+        let entry = Scene::rewritten(record, |entry| {
+            (entry.published_at, entry.proven_at) = (None, None);
+            entry.again = entry.again.saturating_add(1);
+        });
+        return scene.effect(Step::Note {
+            record: Box::new(record.clone()),
+            entry,
+            finalized: ending::keeps_evidence(scene),
+        });
+    }
     let over = match found {
         TargetState::Present(carried) => Some(Box::new(carried.clone())),
         TargetState::Absent | TargetState::Troubled(_) => None,
@@ -86,6 +130,22 @@ fn not_ahead(scene: &Scene<'_>, record: &Record, id: &TargetId, state: &TargetSt
     }
 }
 
+/// What this process has removed is published nowhere anew, even if it is the last that the records still know: whoever
+/// starts meanwhile waits, and does not keep what nobody can sign in with.
+fn not_removed(scene: &Scene<'_>, kept: &Kept) -> Ruling {
+    let Kept { key_id, .. } = kept;
+    if !scene.seen.mine.removed.contains_key(key_id) {
+        return Ruling::Pass;
+    }
+    let what = format!("another credential: {key_id} was removed after its successor had come, whose record is gone");
+    Ruling::wait(Reason::CredentialUnknown, what, Some(after(scene.now, scene.timing.drift)))
+}
+
+/// Whether a mark is of an attempt of this very record: one with another number has a record of its own.
+fn is_of(mark: &Mark, scene: &Scene<'_>, record: &Record) -> bool {
+    mark.owner == scene.seen.owner && mark.sequence == record.entry.sequence && record.entry.knows(&mark.nonce)
+}
+
 /// A record that says it is published is believed only with our mark on its credential in Graph, or our own memory of
 /// having kept it: anybody who may create Secrets could write one, with a value of their own that signs in.
 fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
@@ -98,8 +158,16 @@ fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     }
     let Some(looked) = &scene.seen.application else { return scene.attempt(Step::ReadApplication) };
     let marked = looked.found.credentials.iter().find(|one| one.key_id == kept.key_id).and_then(Credential::mark);
+    if record.entry.adopted.is_some() && adopt::is_named(scene, kept.key_id) {
+        // It has no mark; the spec names it, and its value is to sign in.
+        let proof = scene.seen.mine.proof.as_ref().filter(|proof| proof.key_id == kept.key_id);
+        return match proof.map(|proof| &proof.last) {
+            Some(Verdict::Accepted) => Ruling::Pass,
+            _ => scene.attempt(Step::SignIn { record: Box::new(record.clone()), key_id: kept.key_id }),
+        };
+    }
     match marked {
-        Some(mark) if mark.owner == scene.seen.owner && record.entry.knows(&mark.nonce) => Ruling::Pass,
+        Some(mark) if is_of(&mark, scene, record) => Ruling::Pass,
         _ if scene.is_fresh(looked.at) && !scene.has_passed(kept.issued_at, scene.timing.absence) => {
             let what = format!("Entra's reads to show credential {}, which was minted a moment ago", kept.key_id);
             Ruling::wait(Reason::Publishing, what, Some(after(looked.at, scene.timing.fresh + scene.timing.margin)))
@@ -116,4 +184,11 @@ fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
         }),
         _ => scene.attempt(Step::ReadApplication),
     }
+}
+
+/// Whoever is refused since an older resource publishes to the same place looks now and then whether it still does.
+pub(super) fn wait_for_elders(scene: &Scene<'_>) -> Ruling {
+    let Some(elder) = scene.seen.elders.first() else { return Ruling::Pass };
+    let until = after(scene.now, scene.timing.drift);
+    Ruling::wait(Reason::TargetConflict, format!("{} to publish elsewhere", elder.name), Some(until))
 }

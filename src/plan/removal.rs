@@ -4,13 +4,13 @@
 use jiff::Timestamp;
 
 use super::{
-    Next, Timing, Wait,
-    scene::{Ruling, Scene, after, unless_passed},
+    adopt, due, ending, gate,
+    scene::{Ruling, Scene, after, before, unless_passed},
     step::{Removable, Step},
 };
 use crate::{
-    api::{GROUP, KeyId, Reason},
-    facts::{Credential, Fate, Mark, Observation, PodSeen, Record, Stage, TargetId, TargetState},
+    api::{GROUP, KeyId, Reason, grant::CredentialKind, rotation::Retirement},
+    facts::{Consumers, Credential, Fate, Mark, PodSeen, Reading, Record, SeenBy, Stage, TargetId, TargetState},
 };
 
 /// What a credential with our mark is, as far as the records tell.
@@ -73,7 +73,7 @@ pub(super) fn remove_what_is_left_over(scene: &Scene<'_>) -> Ruling {
         {
             continue;
         }
-        match gate(scene, credential.key_id, &mark, because) {
+        match gate(scene, credential.key_id, Some(&mark), because) {
             // Decided on what the application is now: a mark that nobody knows may have come since.
             Ruling::Pass => match scene.application() {
                 Ok(_) => return scene.effect(Step::Remove { key_id: credential.key_id, because }),
@@ -86,6 +86,53 @@ pub(super) fn remove_what_is_left_over(scene: &Scene<'_>) -> Ruling {
     waiting
 }
 
+/// Credentials of others leave if the spec names them now, which the tenant has allowed: those that somebody else may know
+/// at once, the others when everybody has ours. One with a mark, of whomever, is never taken for one of these.
+pub(super) fn remove_what_is_named(scene: &Scene<'_>) -> Ruling {
+    if unknown(scene).next().is_some() {
+        return Ruling::Pass; // whoever else there is may know what these are for
+    }
+    let retirement = scene.request.spec.retirement.as_ref();
+    let named =
+        |list: fn(&Retirement) -> &Vec<KeyId>, key_id| retirement.is_some_and(|one| list(one).contains(&key_id));
+    let credentials = scene.seen.application.iter().flat_map(|looked| &looked.found.credentials);
+    let foreign = credentials.filter(|one| one.mark().is_none() && one.kind == CredentialKind::ClientSecret);
+    let mut waiting = Ruling::Pass;
+    for key_id in foreign.map(|one| one.key_id).filter(|key_id| !gone_a_while(scene, *key_id)) {
+        let because = match key_id {
+            _ if is_current(scene, key_id) => continue,
+            _ if named(|one| &one.compromised_key_ids, key_id) => Removable::Compromised,
+            _ if named(|one| &one.foreign_key_ids, key_id) => Removable::Foreign,
+            _ if adopt::may_go(scene, key_id) && is_replaced_one(scene, key_id) => Removable::Adopted,
+            _ => continue,
+        };
+        let may_go = match because {
+            Removable::Compromised if !is_replaced_one(scene, key_id) => Ruling::Pass,
+            _ => gate(scene, key_id, None, because),
+        };
+        match may_go {
+            Ruling::Pass => match scene.application() {
+                Ok(_) => return scene.effect(Step::Remove { key_id, because }),
+                Err(ruling) => return ruling,
+            },
+            step @ Ruling::Do(_) => return step,
+            wait @ Ruling::Wait(_) => waiting = if waiting == Ruling::Pass { wait } else { waiting },
+        }
+    }
+    waiting
+}
+
+/// Whether a credential is the one that is published, or on its way.
+fn is_current(scene: &Scene<'_>, key_id: KeyId) -> bool {
+    let current = [scene.published(), scene.candidate()];
+    current.into_iter().flatten().any(|record| record.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id))
+}
+
+/// Whether a credential was published before, and another one is now.
+fn is_replaced_one(scene: &Scene<'_>, key_id: KeyId) -> bool {
+    replaced(scene).any(|record| record.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id))
+}
+
 /// What a person may do about a credential that no record knows.
 pub(super) fn advice(scene: &Scene<'_>, key_id: KeyId, mark: &Mark) -> String {
     let why = match scene.record(mark.sequence) {
@@ -94,8 +141,16 @@ pub(super) fn advice(scene: &Scene<'_>, key_id: KeyId, mark: &Mark) -> String {
         }
         None => "UnknownCredential: there is no record of it; it may be in use",
     };
-    let name = scene.request.name;
-    format!("{why}. Remove it in Entra, or acknowledge it: kubectl annotate eac {name} {GROUP}/forget={key_id}")
+    let (name, namespace) = (scene.request.name, scene.request.namespace);
+    // An annotation has one value: what was acknowledged before must be in it too.
+    let shown = marked(scene).map(|(credential, _)| credential.key_id);
+    let acknowledged = shown.filter(|shown| is_acknowledged(scene, *shown)).map(|shown| shown.to_string());
+    let all: Vec<String> = acknowledged.chain([key_id.to_string()]).collect();
+    format!(
+        "{why}. Remove it in Entra, or acknowledge it: kubectl annotate eac {name} -n {namespace} --overwrite \
+         {GROUP}/forget={}",
+        all.join(",")
+    )
 }
 
 /// Credentials with our mark that no record knows, and that nobody has acknowledged.
@@ -103,7 +158,7 @@ pub(super) fn unknown<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Cre
     marked(scene).filter(|(credential, mark)| standing(scene, credential, mark) == Standing::Unknown)
 }
 
-fn marked<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Credential, Mark)> {
+pub(super) fn marked<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Credential, Mark)> {
     let credentials = scene.seen.application.iter().flat_map(|looked| &looked.found.credentials);
     credentials
         .filter_map(|credential| Some((credential, credential.mark()?)))
@@ -119,6 +174,14 @@ fn standing(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> Standing
         _ if credential.is_expired(scene.now) && !kept => Standing::Leaving(Removable::Expired),
         Some(record) if kept => match record.entry.stage {
             Stage::Abandoned => Standing::Leaving(Removable::Abandoned),
+            Stage::Publishing if is_replaced(scene, record) => match credential {
+                // Entra's clock decides until when whoever still has it signs in, and it may be behind ours.
+                one if one.is_expired(before(scene.now, scene.timing.drift)) => Standing::Leaving(Removable::Expired),
+                // Who uses it, and who was to confirm outside, went with the resource: what was published stays.
+                _ if scene.seen.gone => Standing::Needed,
+                one if due::is_compromised(scene, one.key_id) => Standing::Leaving(Removable::Compromised),
+                _ => Standing::Leaving(Removable::Replaced),
+            },
             Stage::Unpublished | Stage::Publishing => Standing::Needed,
         },
         _ if own.is_some_and(|own| matches!(own.fate, Fate::Unknown { .. }) && !is_last(record, mark)) => {
@@ -137,6 +200,17 @@ fn standing(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> Standing
     }
 }
 
+/// Credentials that were published before and are not known to be gone.
+pub(super) fn replaced<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Record> {
+    let publishing = scene.records().filter(|record| record.entry.stage == Stage::Publishing);
+    publishing.filter(|record| record.entry.retired_at.is_none() && is_replaced(scene, record))
+}
+
+/// Whether another one counts as published in the place of this one.
+pub(super) fn is_replaced(scene: &Scene<'_>, record: &Record) -> bool {
+    scene.published().is_some_and(|published| published.entry.sequence > record.entry.sequence)
+}
+
 /// Whether a mark is of the attempt that may still keep what it brings.
 fn is_last(record: Option<&Record>, mark: &Mark) -> bool {
     record.is_some_and(|record| {
@@ -152,15 +226,19 @@ pub(super) fn is_acknowledged(scene: &Scene<'_>, key_id: KeyId) -> bool {
 }
 
 /// Reads go on showing for a while what was removed.
-fn gone_a_while(scene: &Scene<'_>, key_id: KeyId) -> bool {
+pub(super) fn gone_a_while(scene: &Scene<'_>, key_id: KeyId) -> bool {
     let removed = scene.seen.mine.removed.get(&key_id);
     removed.is_some_and(|at| !scene.has_passed(*at, scene.timing.absence + scene.timing.late_mint))
 }
 
 /// Whether a credential may leave now. What is asked first is cheap; a wait names who is in the way.
-fn gate(scene: &Scene<'_>, key_id: KeyId, mark: &Mark, because: Removable) -> Ruling {
+pub(super) fn gate(scene: &Scene<'_>, key_id: KeyId, mark: Option<&Mark>, because: Removable) -> Ruling {
     match because {
-        Removable::Lost | Removable::Expired => Ruling::Pass,
+        // What is federated has a gate of its own, which knows no values.
+        Removable::Lost | Removable::Expired | Removable::Undeclared => Ruling::Pass,
+        Removable::Revoked => ending::nobody_uses_it(scene),
+        Removable::Replaced | Removable::Foreign | Removable::Adopted => gate::everybody_has_ours(scene, key_id),
+        Removable::Compromised => gate::time_is_up(scene, key_id),
         Removable::Abandoned => {
             let kept = |one: &&Record| one.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id);
             let since = scene.records().find(kept).and_then(|record| record.entry.abandoned_at).unwrap_or(scene.now);
@@ -175,7 +253,7 @@ fn gate(scene: &Scene<'_>, key_id: KeyId, mark: &Mark, because: Removable) -> Ru
                     format!("a credential to be published, before {key_id} of an attempt that was overtaken goes");
                 return Ruling::wait(Reason::Idle, what, None);
             }
-            let since = fenced_at(scene, mark);
+            let since = mark.map_or(scene.now, |mark| fenced_at(scene, mark));
             unless_passed!(no_write_is_under_way(scene, key_id, published_at.map_or(since, |at| at.max(since))));
             unless_passed!(nothing_carries(scene, key_id));
             no_pod_may_hold_it(scene, since)
@@ -185,7 +263,7 @@ fn gate(scene: &Scene<'_>, key_id: KeyId, mark: &Mark, because: Removable) -> Ru
 
 /// Whatever was sent before it was given up, or before its successor was published, has landed. (A write to a vault that
 /// was not answered may land minutes later, and nothing there compares it with anything.)
-fn no_write_is_under_way(scene: &Scene<'_>, key_id: KeyId, since: Timestamp) -> Ruling {
+pub(super) fn no_write_is_under_way(scene: &Scene<'_>, key_id: KeyId, since: Timestamp) -> Ruling {
     let until = after(since, scene.timing.late_mint + scene.timing.margin);
     if scene.now >= until {
         return Ruling::Pass;
@@ -195,36 +273,45 @@ fn no_write_is_under_way(scene: &Scene<'_>, key_id: KeyId, since: Timestamp) -> 
 
 /// No target carries this credential, by reads of a moment ago.
 pub(super) fn nothing_carries(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
+    match carrier(scene, key_id) {
+        Ok(None) => Ruling::Pass,
+        Ok(Some(id)) => {
+            let renewed = scene.declared().contains(&id);
+            let alone =
+                if renewed { "" } else { "; nothing new is published there, so delete it when nobody reads it" };
+            Ruling::wait(Reason::Idle, format!("{id} to carry another credential than {key_id}{alone}"), None)
+        }
+        Err(ruling) => ruling,
+    }
+}
+
+/// A target that carries this credential, by reads of a moment ago, or why that cannot be said.
+pub(super) fn carrier(scene: &Scene<'_>, key_id: KeyId) -> Result<Option<TargetId>, Ruling> {
     for id in scene.every_target() {
         let wanted = scene.published().map(|record| record.entry.sequence);
-        let state = match scene.target(&id, wanted) {
-            Ok(state) => state,
-            Err(ruling) => return ruling,
-        };
-        match state {
-            TargetState::Present(carried) if carried.key_id == Some(key_id) => {
-                return Ruling::wait(Reason::Idle, format!("{id} to carry another credential than {key_id}"), None);
-            }
+        match scene.target(&id, wanted)? {
+            TargetState::Present(carried) if carried.key_id == Some(key_id) => return Ok(Some(id)),
             TargetState::Troubled(trouble) => {
-                return Ruling::wait(trouble.reason, format!("a look at {id}: {}", trouble.message), None);
+                return Err(Ruling::wait(trouble.reason, format!("a look at {id}: {}", trouble.message), None));
             }
             TargetState::Present(_) | TargetState::Absent => {}
         }
     }
-    Ruling::Pass
+    Ok(None)
 }
 
 /// Every pod that reads what we publish has started so long after the attempt was fenced that no node's copy had what it may
 /// have brought. `issue` waits as long before it publishes, so pods that waited for the Secret are not in the way. (An etcd that was restored from between mint and keep makes a key look fenced that pods do hold.)
 fn no_pod_may_hold_it(scene: &Scene<'_>, fenced_at: Timestamp) -> Ruling {
-    let pods = match &scene.seen.pods {
-        Some(looked) if scene.is_fresh(looked.at) => &looked.found,
-        _ => return scene.attempt(Step::ReadPods),
+    let pods = match &scene.seen.consumers {
+        Some(Consumers { seen: SeenBy::List(at), pods, .. }) if scene.is_fresh(*at) => pods,
+        _ => return scene.attempt(Step::ReadConsumers),
     };
     let every = scene.every_target();
-    let published =
-        |name: &String| every.iter().any(|target| matches!(target, TargetId::Secret(one) if one.0 == *name));
-    let fenced_at = after(fenced_at, scene.timing.settle + scene.timing.margin);
+    let published = |reading: &Reading| {
+        every.iter().any(|target| matches!(target, TargetId::Secret(one) if one.0 == reading.secret))
+    };
+    let fenced_at = scene.forgotten(fenced_at);
     // News of a start come later than the start, but not by much.
     let untold = !scene.has_passed(fenced_at, scene.timing.late_mint);
     let holds = |pod: &&PodSeen| match pod.started_at {
@@ -245,65 +332,13 @@ fn fenced_at(scene: &Scene<'_>, mark: &Mark) -> Timestamp {
     later.next().map(|attempt| attempt.at).or(record.entry.abandoned_at).unwrap_or(scene.now)
 }
 
-/// Records of credentials that are gone are deleted, when nothing with their number can show itself any more.
-pub(super) fn forget_what_is_gone(scene: &Scene<'_>) -> Ruling {
-    let above = scene.published().map(|record| record.entry.sequence);
-    let over = |record: &&Record| {
-        record.entry.stage == Stage::Abandoned && (scene.seen.gone || Some(record.entry.sequence) < above)
-    };
-    let Some(record) = scene.records().find(over) else { return Ruling::Pass };
-    let since = record.entry.abandoned_at.unwrap_or(record.created_at);
-    let bound = after(since, scene.timing.mint_within + scene.timing.late_mint + scene.timing.absence);
-    if scene.now < bound {
-        return Ruling::wait(Reason::Idle, "a mint that may still show itself", Some(bound));
-    }
-    match &scene.seen.application {
-        Some(looked) if looked.at >= bound => {}
-        _ => return scene.attempt(Step::ReadApplication),
-    }
-    // Also what we have removed counts as long as it is shown: "not found" may have been lag.
-    let shown = marked(scene).any(|(_, mark)| mark.sequence == record.entry.sequence);
-    if shown {
-        return Ruling::Pass; // it leaves through the gate first
-    }
-    if record.finalized {
-        let entry = Box::new(record.entry.clone());
-        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false });
-    }
-    scene.effect(Step::Forget { record: Box::new(record.clone()) })
-}
-
-/// A finalizer keeps the evidence of a mint in flight from going with its namespace, but not for ever.
-pub(super) fn let_finalizers_go(scene: &Scene<'_>) -> Ruling {
-    let finalized = scene.records().filter(|record| record.finalized);
-    let Some(record) = finalized.min_by_key(|record| record.created_at) else { return Ruling::Pass };
-    let bound = after(record.created_at, scene.timing.finalizer);
-    if scene.now < bound {
-        return Ruling::wait(Reason::Idle, "a mint in flight", Some(bound));
-    }
-    let entry = Box::new(record.entry.clone());
-    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
-}
-
-/// A resource that is gone together with its tenant: nobody can sign in for it any more, but its namespace may go.
-pub(super) fn without_a_tenant(seen: &Observation, timing: &Timing, now: Timestamp) -> Next {
-    let finalized = seen.records.list.iter().filter(|record| seen.gone && record.finalized);
-    let Some(record) = finalized.min_by_key(|record| record.created_at) else { return Next::Wait(vec![]) };
-    let bound = after(record.created_at, timing.finalizer);
-    if now < bound {
-        let waiting_for = "a mint in flight".to_owned();
-        return Next::Wait(vec![Wait { reason: Reason::Idle, waiting_for, until: Some(bound) }]);
-    }
-    let entry = Box::new(record.entry.clone());
-    Next::Do(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
-}
-
 /// What the rounds through the tenant do not show any more is read by itself.
 pub(super) fn look_now_and_then(scene: &Scene<'_>) -> Ruling {
     let Some(looked) = scene.seen.application.as_ref().filter(|_| scene.published().is_some()) else {
         return Ruling::Pass; // the first round will show it
     };
-    let next = after(looked.at, 2 * scene.timing.drift);
+    // A look begins with what the last round has shown, and may act on that for a while.
+    let next = after(looked.at, 2 * scene.timing.drift + scene.timing.fresh);
     if scene.now >= next {
         return scene.attempt(Step::ReadApplication);
     }

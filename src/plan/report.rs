@@ -1,4 +1,4 @@
-//! What people see: the conditions of a resource and, when something new is to be said, one Event. (The rest of its
+//! What people see: the conditions of a resource and, when something new is to be said, an Event. (The rest of its
 //! status is in `told`.) Only a report: nothing is ever decided from it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,7 +7,7 @@ use super::{Decision, Moment, Next, Refusal, Timing, readable, scene::Scene, sta
 use crate::{
     api::{
         EntraAppCredentialStatus, Reason,
-        conditions::{self, READY, STALLED, Says, Status},
+        conditions::{self, READY, ROLLED_OUT, ROTATING, STALLED, Says, Status},
     },
     facts::Observation,
 };
@@ -17,8 +17,8 @@ use crate::{
 pub struct Report<S> {
     /// All of its status.
     pub status: S,
-    /// What to announce, if it was not said before.
-    pub event: Option<Announcement>,
+    /// What to announce that was not said before.
+    pub events: Vec<Announcement>,
 }
 
 /// Something new, for an Event.
@@ -44,10 +44,11 @@ pub fn report(
     let generation = seen.resource.metadata.generation;
     let mut status = EntraAppCredentialStatus {
         observed_generation: generation,
-        type_: seen.resource.spec.as_ref().ok().and_then(readable::declared_kind),
+        type_: seen.resource.spec.as_deref().ok().and_then(readable::declared_kind),
         effective: decision.effective.clone(),
         ..before.clone()
     };
+    let mut others = vec![];
     let said = match (&decision.refusal, readable::request(seen), &decision.effective) {
         (None, Ok(request), Some(policy)) => {
             let (now, chance) = (moment.now, &moment.chance);
@@ -58,14 +59,20 @@ pub fn report(
             };
             let standing = Standing::of(&scene, waits);
             told::tell(&scene, &standing, waits, &mut status);
+            others.extend(told::newly_unknown(&scene, &before).map(|note| (Reason::UnknownCredential, note)));
+            others.extend(told::rotation_ahead(&scene, &before).map(|note| (Reason::RotationAhead, note)));
             standing.says(&told::published(&scene))
         }
         (Some(refusal), ..) => stopped(refusal),
         _ => vec![],
     };
     status.conditions = conditions::conditions(&before.conditions, said, generation, moment.now);
-    let event = news(&before.conditions, &status.conditions).or_else(|| unknown(&before, &status));
-    Report { status, event }
+    // The stages of what is on its way say nothing new beside what `Ready` says.
+    let stage = || stage_news(&before.conditions, &status.conditions);
+    let first = news(&before.conditions, &status.conditions).or_else(stage);
+    let others = others.iter().map(|(reason, note)| announcement(*reason, note));
+    let events = first.into_iter().chain(others).collect();
+    Report { status, events }
 }
 
 /// The conditions of a resource for which nothing happens until a person does something.
@@ -79,13 +86,21 @@ pub(super) fn stopped(refusal: &Refusal) -> Vec<Says> {
 pub(super) fn news(before: &[Condition], after: &[Condition]) -> Option<Announcement> {
     let said = |conditions| conditions::find(conditions, READY).map(|one: &Condition| (&one.reason, &one.message));
     let (reason, message) = said(after).filter(|after| said(before).as_ref() != Some(after))?;
-    let reason = *Reason::ALL.iter().find(|one| one.as_str() == reason)?;
-    let warning = reason.needs_a_person();
-    Some(Announcement { reason, note: message.clone(), warning })
+    let reason = Reason::ALL.iter().find(|one| one.as_str() == reason)?;
+    Some(announcement(*reason, message))
 }
 
-/// A credential that no record knows is announced once.
-fn unknown(before: &EntraAppCredentialStatus, status: &EntraAppCredentialStatus) -> Option<Announcement> {
-    let note = told::newly_unknown(before, status)?;
-    Some(Announcement { reason: Reason::UnknownCredential, note, warning: true })
+/// While a proven credential is published, the stages of its successor are announced that say something to people.
+fn stage_news(before: &[Condition], after: &[Condition]) -> Option<Announcement> {
+    let said = |conditions, type_| conditions::find(conditions, type_).map(|one: &Condition| one.reason.clone());
+    let types = [ROLLED_OUT, ROTATING];
+    let changed = types.into_iter().find(|type_| said(before, type_) != said(after, type_))?;
+    let condition = conditions::find(after, changed)?;
+    let reason = Reason::ALL.iter().find(|one| one.as_str() == condition.reason)?;
+    let telling = matches!(reason, Reason::Opening | Reason::RollingOut | Reason::RolledOut | Reason::Retiring);
+    (telling || reason.is_trouble()).then(|| announcement(*reason, &condition.message))
+}
+
+fn announcement(reason: Reason, message: &str) -> Announcement {
+    Announcement { reason, note: message.to_owned(), warning: reason.needs_a_person() }
 }

@@ -8,8 +8,8 @@ use super::{Timing, readable::Request, step::Step, timing::doubling};
 use crate::{
     api::{Reason, status::EffectivePolicy},
     facts::{
-        Application, Effect, Entry, Failing, Looked, Nonce, Observation, OwnAttempt, Record, Sequence, Stage, TargetId,
-        TargetState, Work,
+        Application, Effect, Entry, Failing, Fate, Looked, Nonce, Observation, OwnAttempt, Record, Sequence, Stage,
+        TargetId, TargetState, Work,
     },
 };
 
@@ -69,7 +69,20 @@ pub(super) fn after(time: Timestamp, span: Duration) -> Timestamp {
     time.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
+/// A time so much earlier.
+pub(super) fn before(time: Timestamp, span: Duration) -> Timestamp {
+    time.saturating_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+/// The grain of the times that Kubernetes tells: a start is told as the whole second in which it was.
+pub(super) const GRAIN: Duration = Duration::from_secs(1);
+
 impl<'a> Scene<'a> {
+    /// When no node serves any more what was somewhere before something was written.
+    pub(super) fn forgotten(&self, written_at: Timestamp) -> Timestamp {
+        after(written_at, self.timing.settle + self.timing.margin)
+    }
+
     /// The records that speak of what is declared; one of another application or kind is never projected.
     pub(super) fn records(&self) -> impl Iterator<Item = &'a Record> {
         let (spec, tenant, kind) = (self.request.spec, self.request.tenant, self.request.kind);
@@ -77,6 +90,13 @@ impl<'a> Scene<'a> {
             let entry = &record.entry;
             entry.client_id == spec.client_id && entry.tenant == tenant.tenant_id && entry.kind == kind
         })
+    }
+
+    /// The records of an application that this resource was about before somebody deleted and re-created it.
+    pub(super) fn former(&self) -> impl Iterator<Item = &'a Record> {
+        let (client_id, tenant) = (self.request.spec.client_id, self.request.tenant.tenant_id);
+        let is_another = move |entry: &Entry| (entry.client_id, entry.tenant) != (client_id, tenant);
+        self.seen.records.list.iter().filter(move |record| is_another(&record.entry))
     }
 
     pub(super) fn record(&self, sequence: Sequence) -> Option<&'a Record> {
@@ -133,10 +153,7 @@ impl<'a> Scene<'a> {
 
     /// Do a step, unless the same piece of work has failed a moment ago.
     pub(super) fn attempt(&self, step: Step) -> Ruling {
-        match self.held_off(&step.work()) {
-            Some(wait) => Ruling::Wait(wait),
-            None => Ruling::Do(step),
-        }
+        attempt(self.seen, self.timing, self.now, step)
     }
 
     /// The same for what changes something: only on records that the API server itself has listed a moment ago.
@@ -149,19 +166,15 @@ impl<'a> Scene<'a> {
 
     /// How long a piece of work that has failed is left alone.
     pub(super) fn held_off(&self, work: &Work) -> Option<Wait> {
-        let failing = self.seen.mine.failing.get(work)?;
-        let until = again_at(work, failing, self.timing);
-        (self.now < until).then(|| Wait {
-            reason: failing.trouble.reason,
-            waiting_for: format!("the next try: {}: {}", failing.trouble.message, failing.trouble.remedy),
-            until: Some(until),
-        })
+        held_off(self.seen, self.timing, self.now, work)
     }
 
-    /// The application, if it was read a moment ago; else what to do first.
+    /// The application, if it was read a moment ago, and since this process last minted; else what to do first.
     pub(super) fn application(&self) -> Result<&'a Application, Ruling> {
+        let has_minted = |own: &&OwnAttempt| !matches!(own.fate, Fate::Announced | Fate::Rehearsed | Fate::Nothing);
+        let minted = self.seen.mine.attempts.iter().filter(has_minted).map(|own| own.begun_at).max();
         match &self.seen.application {
-            Some(looked) if self.is_fresh(looked.at) => Ok(&looked.found),
+            Some(looked) if self.is_fresh(looked.at) && Some(looked.at) >= minted => Ok(&looked.found),
             _ => Err(self.attempt(Step::ReadApplication)),
         }
     }
@@ -180,6 +193,24 @@ impl<'a> Scene<'a> {
         change(&mut entry);
         Box::new(entry)
     }
+}
+
+/// Do a step, also for a resource whose tenant is not there, unless the same piece of work has failed a moment ago.
+pub(super) fn attempt(seen: &Observation, timing: &Timing, now: Timestamp, step: Step) -> Ruling {
+    match held_off(seen, timing, now, &step.work()) {
+        Some(wait) => Ruling::Wait(wait),
+        None => Ruling::Do(step),
+    }
+}
+
+fn held_off(seen: &Observation, timing: &Timing, now: Timestamp, work: &Work) -> Option<Wait> {
+    let failing = seen.mine.failing.get(work)?;
+    let until = again_at(work, failing, timing);
+    (now < until).then(|| Wait {
+        reason: failing.trouble.reason,
+        waiting_for: format!("the next try: {}: {}", failing.trouble.message, failing.trouble.remedy),
+        until: Some(until),
+    })
 }
 
 /// When a piece of work may be tried again. What a service asked for is kept, and whatever minted may have had an

@@ -5,11 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::{
-    api::KeyId,
-    facts::{
-        Application, Carried, Entry, Kept, Looked, Nonce, PodSeen, Record, Records, Sequence, TargetId, TargetState,
-        Trouble, Verdict, Work,
-    },
+    api::{KeyId, rotation::ValueFrom},
+    facts::{AccountSeen, Carried, Claims, CopyId, Entry, Nonce, Record, Sequence, TargetId, Work, WorkloadId},
 };
 
 /// One thing to do.
@@ -26,8 +23,17 @@ pub enum Step {
         /// The number of the credential that is to be there, if one is kept.
         wanted: Option<Sequence>,
     },
-    /// List the pods of the namespace.
-    ReadPods,
+    /// See who reads what is published, by a watch that goes on for as long as this is asked for.
+    WatchConsumers {
+        /// Whoever reads one of these Secrets.
+        secrets: Vec<String>,
+        /// These workloads, whatever they read.
+        workloads: Vec<WorkloadId>,
+        /// Whoever runs as one of these `ServiceAccount`s.
+        accounts: Vec<String>,
+    },
+    /// List the workloads and pods of the namespace afresh.
+    ReadConsumers,
     /// Open a record, with the first attempt in it.
     Open {
         /// What it will say.
@@ -82,6 +88,15 @@ pub enum Step {
         /// Where the value is.
         target: TargetId,
     },
+    /// Write the record of a credential that somebody else made, if its value is what it has to be.
+    Adopt {
+        /// The record, if it was opened before.
+        record: Option<Box<Record>>,
+        /// What it will say.
+        entry: Box<Entry>,
+        /// Where the value is.
+        from: ValueFrom,
+    },
     /// Sign in once with what a record keeps.
     SignIn {
         /// The record.
@@ -107,8 +122,84 @@ pub enum Step {
         /// What is there, to be replaced; none if nothing is.
         over: Option<Box<Carried>>,
     },
+    /// Take one of the slots of the tenant, if fewer than so many are taken.
+    TakeSlot {
+        /// So many.
+        most: usize,
+    },
+    /// Compare a copy that another tool makes with what a record keeps.
+    ReadCopy {
+        /// The copy.
+        copy: CopyId,
+        /// The record.
+        record: Box<Record>,
+        /// The credential.
+        key_id: KeyId,
+    },
+    /// Restart a workload, by an annotation in its pod template.
+    Roll {
+        /// Which.
+        workload: WorkloadId,
+        /// What the annotation says.
+        mark: String,
+    },
+    /// Sign in with what a target holds.
+    TryTarget {
+        /// The record of what it is to hold.
+        record: Box<Record>,
+        /// Which.
+        target: TargetId,
+        /// The credential that it is to be.
+        key_id: KeyId,
+    },
+    /// Disable the versions of a vault's entry that carry earlier credentials.
+    DisableVersions {
+        /// The entry.
+        target: TargetId,
+        /// The number of the first credential whose versions stay.
+        before: Sequence,
+    },
     /// Remove a credential from the application.
     Remove {
+        /// Which.
+        key_id: KeyId,
+        /// Why it may go.
+        because: Removable,
+    },
+    /// Ask the cluster how it spells the issuer of its `ServiceAccount` tokens.
+    ReadIssuer,
+    /// Read the federated credentials of the application.
+    ReadFederation,
+    /// Add the federated credential that a record speaks of, under the mark of its attempt.
+    Establish {
+        /// The record.
+        record: Box<Record>,
+    },
+    /// Exchange a token of a `ServiceAccount` once.
+    Exchange {
+        /// The `ServiceAccount`.
+        account: String,
+        /// What the token says, and what the federated credential accepts.
+        claims: Claims,
+        /// The federated credential.
+        key_id: KeyId,
+    },
+    /// Look at a `ServiceAccount`.
+    ReadAccount {
+        /// Its name.
+        account: String,
+    },
+    /// Write into a `ServiceAccount` which application its pods sign in as, or take that back.
+    Annotate {
+        /// Its name.
+        account: String,
+        /// Whether it is to be told.
+        told: bool,
+        /// What was there when it was looked at.
+        over: Box<AccountSeen>,
+    },
+    /// Remove a federated credential from the application.
+    Withdraw {
         /// Which.
         key_id: KeyId,
         /// Why it may go.
@@ -118,6 +209,18 @@ pub enum Step {
     Forget {
         /// The record.
         record: Box<Record>,
+    },
+    /// Have the API server keep the resource when it is deleted, until what is to go with it has gone; or let it go.
+    Detain {
+        /// Whether it is to be kept.
+        detained: bool,
+    },
+    /// Delete a Secret that is published, with its resource.
+    Unpublish {
+        /// Which.
+        target: TargetId,
+        /// What is there.
+        over: Box<Carried>,
     },
 }
 
@@ -132,6 +235,18 @@ pub enum Removable {
     Abandoned,
     /// It has expired, and it is ours.
     Expired,
+    /// Its successor is proven to be with everybody.
+    Replaced,
+    /// The spec names it, the tenant allows it, and ours is proven to be with everybody.
+    Foreign,
+    /// It was adopted, and everybody has its successor.
+    Adopted,
+    /// Somebody else may know it.
+    Compromised,
+    /// The spec does not name its identity any more, and no pod signs in by it.
+    Undeclared,
+    /// Its resource is being deleted, which says so, and nobody reads it any more.
+    Revoked,
 }
 
 impl Removable {
@@ -143,65 +258,12 @@ impl Removable {
             Self::Fenced => "an attempt minted it that was overtaken, and nobody holds it",
             Self::Abandoned => "it was given up before it was published, and nobody holds it",
             Self::Expired => "it has expired",
-        }
-    }
-}
-
-/// What a step has brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The records, listed afresh.
-    Records(Records),
-    /// The application.
-    Application(Looked<Application>),
-    /// A target.
-    Target(Looked<TargetState>),
-    /// The pods.
-    Pods(Looked<Vec<PodSeen>>),
-    /// A record as it is now.
-    Written(Box<Record>),
-    /// The API server would take the value.
-    Rehearsed,
-    /// A secret was added; its value is in the memory of this process.
-    Minted(Kept),
-    /// What was known of the records is no longer so: somebody else has written, or it is not known who has.
-    Outpaced,
-    /// The value in memory is in no record, and never will be.
-    Lost,
-    /// A target has changed since it was looked at.
-    Overtaken,
-    /// A sign-in has shown something.
-    Verdict(Verdict),
-    /// A credential is gone from the application.
-    Removed,
-    /// A record is gone.
-    Forgotten,
-    /// It was too late to do it: what it was decided on is too old.
-    Expired,
-    /// It did not succeed.
-    Failed(Trouble),
-}
-
-impl Outcome {
-    /// The word for logs and metrics.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Records(_)
-            | Self::Application(_)
-            | Self::Target(_)
-            | Self::Pods(_)
-            | Self::Written(_)
-            | Self::Rehearsed
-            | Self::Minted(_)
-            | Self::Removed
-            | Self::Forgotten
-            | Self::Verdict(_) => "ok",
-            Self::Outpaced => "outpaced",
-            Self::Overtaken => "overtaken",
-            Self::Lost => "lost",
-            Self::Expired => "expired",
-            Self::Failed(_) => "failed",
+            Self::Replaced => "everybody has its successor",
+            Self::Adopted => "it was adopted, and everybody has its successor",
+            Self::Foreign => "spec.retirement.foreignKeyIds names it, and everybody has ours",
+            Self::Compromised => "spec.retirement.compromisedKeyIds names it",
+            Self::Undeclared => "the spec does not name its identity any more, and no pod signs in by it",
+            Self::Revoked => "its resource is being deleted with deletionPolicy Revoke, and nobody reads it any more",
         }
     }
 }
@@ -214,7 +276,13 @@ impl Step {
             Self::ReadRecords => "read_records",
             Self::ReadApplication => "read_application",
             Self::ReadTarget { .. } => "read_target",
-            Self::ReadPods => "read_pods",
+            Self::WatchConsumers { .. } => "watch_consumers",
+            Self::ReadConsumers => "read_consumers",
+            Self::TakeSlot { .. } => "take_slot",
+            Self::ReadCopy { .. } => "read_copy",
+            Self::Roll { .. } => "roll",
+            Self::TryTarget { .. } => "try_target",
+            Self::DisableVersions { .. } => "disable_versions",
             Self::Open { .. } => "open",
             Self::TakeOver { .. } => "take_over",
             Self::Rehearse { .. } => "rehearse",
@@ -223,11 +291,21 @@ impl Step {
             Self::Settle { .. } => "settle",
             Self::KeepFromTarget { .. } => "keep_from_target",
             Self::Rebuild { .. } => "rebuild",
+            Self::Adopt { .. } => "adopt",
             Self::SignIn { .. } => "sign_in",
             Self::Note { .. } => "note",
             Self::Publish { .. } => "publish",
             Self::Remove { .. } => "remove",
+            Self::ReadIssuer => "read_issuer",
+            Self::ReadFederation => "read_federation",
+            Self::Establish { .. } => "establish",
+            Self::Exchange { .. } => "exchange",
+            Self::ReadAccount { .. } => "read_account",
+            Self::Annotate { .. } => "annotate",
+            Self::Withdraw { .. } => "withdraw",
             Self::Forget { .. } => "forget",
+            Self::Detain { .. } => "detain",
+            Self::Unpublish { .. } => "unpublish",
         }
     }
 
@@ -239,7 +317,15 @@ impl Step {
             Self::ReadRecords
                 | Self::ReadApplication
                 | Self::ReadTarget { .. }
-                | Self::ReadPods
+                | Self::WatchConsumers { .. }
+                | Self::ReadConsumers
+                | Self::ReadIssuer
+                | Self::ReadFederation
+                | Self::ReadAccount { .. }
+                | Self::Exchange { .. }
+                | Self::TryTarget { .. }
+                | Self::TakeSlot { .. }
+                | Self::ReadCopy { .. }
                 | Self::Settle { .. }
                 | Self::Rehearse { .. }
         )
@@ -251,14 +337,27 @@ impl Step {
         match self {
             Self::ReadRecords => Work::Records,
             Self::ReadApplication => Work::Application,
-            Self::ReadTarget { target, .. } | Self::Publish { target, .. } => Work::Target(target.clone()),
-            Self::ReadPods => Work::Pods,
-            Self::Open { .. } | Self::TakeOver { .. } | Self::Rehearse { .. } => Work::Opening,
+            Self::ReadTarget { target, .. } => Work::Target(target.clone()),
+            Self::Publish { target, .. } | Self::Unpublish { target, .. } => Work::Publishing(target.clone()),
+            Self::WatchConsumers { .. } | Self::ReadConsumers => Work::Consumers,
+            Self::TakeSlot { .. } => Work::Waiting,
+            Self::ReadCopy { copy, .. } => Work::Copying(copy.clone()),
+            Self::Roll { workload, .. } => Work::Rolling(workload.clone()),
+            Self::TryTarget { target, .. } => Work::Trying(target.clone()),
+            Self::DisableVersions { target, .. } => Work::Disabling(target.clone()),
+            Self::Open { .. } | Self::Adopt { .. } | Self::TakeOver { .. } | Self::Rehearse { .. } => Work::Opening,
             Self::Mint { .. } => Work::Minting,
             Self::Keep { .. } | Self::Settle { .. } | Self::KeepFromTarget { .. } => Work::Keeping,
             Self::SignIn { .. } => Work::Proving,
             Self::Rebuild { .. } | Self::Note { .. } | Self::Forget { .. } => Work::Noting,
-            Self::Remove { key_id, .. } => Work::Removing(*key_id),
+            Self::ReadIssuer => Work::Issuer,
+            Self::ReadFederation => Work::Federation,
+            Self::Establish { record } => Work::Establishing(record.entry.sequence),
+            Self::Exchange { key_id, .. } => Work::Exchanging(*key_id),
+            Self::ReadAccount { account } => Work::Account(account.clone()),
+            Self::Annotate { account, .. } => Work::Annotating(account.clone()),
+            Self::Remove { key_id, .. } | Self::Withdraw { key_id, .. } => Work::Removing(*key_id),
+            Self::Detain { .. } => Work::Detaining,
         }
     }
 }
@@ -270,7 +369,15 @@ impl fmt::Display for Step {
             Self::ReadRecords => write!(out, "list the records"),
             Self::ReadApplication => write!(out, "read the application"),
             Self::ReadTarget { target, .. } => write!(out, "look at {target}"),
-            Self::ReadPods => write!(out, "list the pods"),
+            Self::WatchConsumers { .. } => write!(out, "watch the workloads and pods"),
+            Self::ReadConsumers => write!(out, "list the workloads and pods"),
+            Self::TakeSlot { .. } => write!(out, "take a slot of the tenant"),
+            Self::ReadCopy { copy, .. } => write!(out, "look at the copy in {copy}"),
+            Self::Roll { workload, mark } => write!(out, "restart {workload} for credential {mark}"),
+            Self::TryTarget { target, key_id, .. } => write!(out, "sign in with what {target} holds of {key_id}"),
+            Self::DisableVersions { target, before } => {
+                write!(out, "disable the versions of {target} that carry credentials before {before}")
+            }
             Self::Open { entry } => write!(out, "open record {}", entry.name()),
             Self::TakeOver { entry, .. } => write!(out, "take record {} over", entry.name()),
             Self::Rehearse { record } => write!(out, "rehearse keeping a value in {}", record.entry.name()),
@@ -287,11 +394,33 @@ impl fmt::Display for Step {
                 write!(out, "keep in {} the secret that {target} carries", record.entry.name())
             }
             Self::Rebuild { entry, target } => write!(out, "write record {} anew from {target}", entry.name()),
+            Self::Adopt { entry, .. } => write!(out, "adopt a secret as {}", entry.sequence),
             Self::SignIn { key_id, .. } => write!(out, "sign in with {key_id}"),
             Self::Note { record, .. } => write!(out, "note in {} how far it is", record.entry.name()),
             Self::Publish { record, target, .. } => write!(out, "publish secret {} to {target}", record.entry.sequence),
-            Self::Remove { key_id, because } => write!(out, "remove {key_id}, since {}", because.as_str()),
+            Self::ReadIssuer => write!(out, "ask the cluster for its issuer"),
+            Self::ReadFederation => write!(out, "read the federated credentials of the application"),
+            Self::Establish { record } => {
+                let what = record.entry.claims.as_ref().map(ToString::to_string).unwrap_or_default();
+                write!(out, "have application {} accept {what}", record.entry.client_id)
+            }
+            Self::Exchange { account, key_id, .. } => {
+                write!(out, "exchange a token of serviceaccount/{account} by {key_id}")
+            }
+            Self::ReadAccount { account } => write!(out, "look at serviceaccount/{account}"),
+            Self::Annotate { account, told: true, .. } => write!(out, "annotate serviceaccount/{account}"),
+            Self::Annotate { account, told: false, .. } => {
+                write!(out, "take the annotations of serviceaccount/{account} back")
+            }
+            Self::Remove { key_id, because } | Self::Withdraw { key_id, because } => {
+                write!(out, "remove {key_id}, since {}", because.as_str())
+            }
             Self::Forget { record } => write!(out, "delete record {}", record.entry.name()),
+            Self::Detain { detained: true } => {
+                write!(out, "have the resource stay when it is deleted, until it is cleared up")
+            }
+            Self::Detain { detained: false } => write!(out, "let the resource go when it is deleted"),
+            Self::Unpublish { target, .. } => write!(out, "delete {target}"),
         }
     }
 }

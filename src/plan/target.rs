@@ -3,7 +3,7 @@
 use super::{
     readable::Request,
     removal,
-    scene::{Scene, Wait, after},
+    scene::{Scene, Wait, after, declared},
 };
 use crate::{
     api::{
@@ -52,6 +52,11 @@ enum Claim {
     Merge,
 }
 
+/// Whether the published Secret, or an entry of a vault, may have been somebody's before it was ours.
+pub(super) fn shares(request: &Request<'_>) -> bool {
+    declared(request).iter().any(|id| claim(request, id) != Claim::Owner)
+}
+
 fn claim(request: &Request<'_>, id: &TargetId) -> Claim {
     let publish = request.spec.publish.as_ref();
     match id {
@@ -89,6 +94,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, id: &TargetId, state: &TargetState) ->
     let until = Some(after(scene.now, scene.timing.drift));
     let wait = |reason, waiting_for: String| Some(Wait { reason, waiting_for, until });
     let claim = claim(scene.request, id);
+    let own = Holder::Owned(scene.seen.owner.clone());
     match state {
         TargetState::Absent if claim == Claim::Merge => wait(
             Reason::SecretMissing,
@@ -96,24 +102,22 @@ pub(super) fn obstacle(scene: &Scene<'_>, id: &TargetId, state: &TargetState) ->
         ),
         TargetState::Absent => None,
         TargetState::Troubled(trouble) => wait(trouble.reason, format!("{}: {}", trouble.message, trouble.remedy)),
-        TargetState::Present(carried) => {
-            if let Some(trouble) = &carried.obstacle {
-                return wait(trouble.reason, format!("{}: {}", trouble.message, trouble.remedy));
-            }
-            match (&carried.holder, claim, id) {
-                (Holder::Owned(owner), ..) if *owner == scene.seen.owner => None,
-                (_, Claim::Adopt | Claim::Merge, _) => None,
-                (_, Claim::Owner, TargetId::Secret(_)) => wait(
-                    Reason::SecretNotOurs,
-                    format!(
-                        "{id} exists and is not ours: choose another name, delete it, or set creationPolicy to Adopt or Merge"
-                    ),
+        // Whose it is comes first: nobody is told to delete, or to declare the type of, what is not ours.
+        TargetState::Present(carried) => match (&carried.holder, claim, id) {
+            (holder, Claim::Owner, TargetId::Secret(_)) if *holder != own => wait(
+                Reason::SecretNotOurs,
+                format!(
+                    "{id} exists and is not ours: choose another name, delete it, or set creationPolicy to Adopt or Merge"
                 ),
-                (_, Claim::Owner, TargetId::Vault { .. }) => wait(
-                    Reason::VaultEntryNotOurs,
-                    format!("{id} exists without our tags: choose another name, or set creationPolicy to Adopt"),
-                ),
+            ),
+            (holder, Claim::Owner, TargetId::Vault { .. }) if *holder != own => wait(
+                Reason::VaultEntryNotOurs,
+                format!("{id} exists without our tags: choose another name, or set creationPolicy to Adopt"),
+            ),
+            _ => {
+                let trouble = carried.obstacle.as_ref()?;
+                wait(trouble.reason, format!("{}: {}", trouble.message, trouble.remedy))
             }
-        }
+        },
     }
 }

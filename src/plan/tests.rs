@@ -1,16 +1,25 @@
 //! The rules of this room, each as a sentence.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{Decision, Moment, Next, Step, Timing, fixtures::*, plan, report, tenant};
 use crate::{
     api::{ClientId, EntraAppCredentialStatus, KeyId, Reason, TenantId, conditions::READY, grant::CredentialKind},
     facts::{
-        Application, Attempt, Credential, Entry, Kept, Looked, Mark, Nonce, ObjectId, Observation, Proof, Record,
-        Records, Sequence, Stage, TargetId, TargetState, TenantObservation, TenantSeen, Verdict,
+        Application, Attempt, Care, Credential, Entry, Fate, Kept, Looked, Mark, Nonce, ObjectId, Observation,
+        OwnAttempt, Proof, Record, Records, Sequence, Service, Stage, TargetId, TargetState, TenantObservation,
+        TenantSeen, Trouble, Verdict,
     },
 };
+
+mod endings;
+mod federated;
+mod leftovers;
+mod life;
+mod tenants;
 
 const MORNING: Timestamp = Timestamp::constant(1_795_248_000, 0);
 
@@ -66,8 +75,10 @@ fn a_template_that_cannot_be_read_is_told_before_anything_is_minted() {
 
 #[test]
 fn each_field_that_is_not_acted_on_is_named() {
-    let asking = world().asking(&json!({"rotation": {"renewBefore": "30d"}, "deletionPolicy": "Revoke"}));
-    refused(&asking, Reason::NotSupportedYet, &["spec.rotation, spec.deletionPolicy"]);
+    let outside = json!({"consumers": {"external": [{"name": "sso", "confirm": "SignInReport"}]}});
+    let asking = world().asking(&outside).asking(&json!({"clientSecret": null, "certificate": {"generate": {}}}));
+    let words = "spec.certificate, spec.consumers.external with confirm: SignInReport";
+    refused(&asking, Reason::NotSupportedYet, &[words]);
 }
 
 #[test]
@@ -281,44 +292,18 @@ fn a_refusal_is_a_condition_that_waits_for_a_person_and_one_event() {
         .collect();
     assert_eq!(said, [("Ready", "False", "NamespaceNotGranted"), ("Stalled", "True", "NamespaceNotGranted")]);
     assert_eq!(first.status.observed_generation, Some(7));
-    assert_eq!(first.event.unwrap().reason, Reason::NamespaceNotGranted);
+    assert_eq!(first.events[0].reason, Reason::NamespaceNotGranted);
 
     let again = World { status: serde_json::to_value(&first.status).unwrap(), ..lonely }.seen();
     let second = told(&again, "2026-11-21T12:00:00Z".parse().unwrap());
     assert_eq!(second.status, first.status, "the same is not written again");
-    assert_eq!(second.event, None, "nor announced again");
+    assert_eq!(second.events, [], "nor announced again");
 }
 
 #[test]
 fn a_wiped_status_is_written_again_as_it_was() {
     let seen = world().seen();
     assert_eq!(told(&seen, MORNING), told(&seen, MORNING));
-}
-
-fn tenant_seen(spec: &serde_json::Value) -> TenantObservation {
-    let object = json!({"metadata": {"name": "default", "generation": 2}, "spec": spec});
-    TenantObservation { tenant: serde_json::from_value(object).unwrap(), reached: None }
-}
-
-#[test]
-fn a_tenant_that_was_not_tried_yet_says_so() {
-    let report = tenant::report(&tenant_seen(&json!({"tenantId": OTHER})), MORNING);
-    let ready = crate::api::conditions::find(&report.status.conditions, READY).unwrap();
-    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", "Idle"));
-}
-
-#[test]
-fn a_tenant_whose_defaults_nobody_may_use_is_refused() {
-    let seen = tenant_seen(&json!({"tenantId": OTHER, "defaults": {"validity": "200d"}}));
-    assert_eq!(tenant::report(&seen, MORNING).event.unwrap().reason, Reason::InvalidPolicy);
-    let raised = json!({"tenantId": OTHER, "defaults": {"validity": "200d"}, "limits": {"maxValidity": "200d"}});
-    assert_eq!(tenant::report(&tenant_seen(&raised), MORNING).event.unwrap().reason, Reason::Idle);
-}
-
-#[test]
-fn a_tenant_from_another_version_says_so() {
-    let seen = tenant_seen(&json!({"tenantId": OTHER, "cloud": "Moon"}));
-    assert_eq!(tenant::report(&seen, MORNING).event.unwrap().reason, Reason::SpecUndecodable);
 }
 
 /// A record that says it is published, and a proof that its value signs in; nothing is at its target.
@@ -328,21 +313,17 @@ fn published(display_name: &str) -> Observation {
     let first = Attempt { nonce: Nonce::of([2; 10]), holder: "another".into(), at: MORNING };
     let long_ago = MORNING - Timing::REAL.late_mint;
     let entry = Entry {
-        owner: seen.owner.clone(),
-        resource: "payments-api".into(),
-        tenant: TenantId(OTHER.parse().unwrap()),
-        client_id: ClientId(CLIENT.parse().unwrap()),
-        kind: CredentialKind::ClientSecret,
-        sequence: Sequence(1),
-        attempts: vec![first],
-        replaces: None,
         kept: Some(Kept { key_id, issued_at: long_ago, expires_at: None }),
         stage: Stage::Publishing,
         published_to: vec![TargetId::Secret("payments-api".into())],
         verified_at: Some(MORNING),
-        published_at: None,
-        proven_at: None,
-        abandoned_at: None,
+        ..Entry::opened(
+            seen.owner.clone(),
+            "payments-api",
+            (TenantId(OTHER.parse().unwrap()), ClientId(CLIENT.parse().unwrap()), CredentialKind::ClientSecret),
+            Sequence(1),
+            first,
+        )
     };
     let record =
         Record { uid: "u".into(), version: "1".into(), created_at: long_ago, finalized: false, deleting: false, entry };
@@ -387,4 +368,26 @@ fn a_record_with_a_value_that_signs_in_but_without_our_mark_is_published_nowhere
     let fenced = Mark { owner: seen.owner.clone(), sequence: Sequence(1), nonce: Nonce::of([3; 10]) };
     let next = decided(&published(&fenced.to_string())).next;
     assert!(!matches!(next, Next::Do(Step::Publish { .. })), "an attempt that the record does not know: {next:?}");
+}
+
+#[test]
+fn a_credential_whose_record_somebody_deletes_is_given_up_before_it_is_published() {
+    let mark = Mark { owner: world().seen().owner, sequence: Sequence(1), nonce: Nonce::of([2; 10]) };
+    let mut seen = published(&mark.to_string());
+    let record = &mut seen.records.list[0];
+    (record.deleting, record.finalized, record.entry.stage) = (true, true, Stage::Unpublished);
+    let next = decided(&seen).next;
+    let Next::Do(Step::Note { entry, finalized, .. }) = next else { panic!("{next:?}") };
+    assert_eq!((entry.stage, finalized), (Stage::Abandoned, true), "the evidence stays");
+}
+
+#[test]
+fn an_application_that_was_read_before_a_mint_says_nothing_of_it() {
+    let mut seen = published("made by hand");
+    seen.records.list.clear();
+    let own = OwnAttempt { sequence: Sequence(1), nonce: Nonce::of([2; 10]), begun_at: MORNING, fate: Fate::Kept };
+    seen.mine.attempts.push(own);
+    assert!(matches!(decided(&seen).next, Next::Do(Step::Open { .. })));
+    seen.mine.attempts[0].begun_at = MORNING + SignedDuration::from_secs(1);
+    assert_eq!(decided(&seen).next, Next::Do(Step::ReadApplication));
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Timing {
     /// From the mint to the first sign-in: asked too early, a server remembers that it does not know the credential.
     pub quiet_start: Duration,
+    /// The same for federated credentials, of which Entra remembers that it does not know them.
+    pub quiet_exchange: Duration,
     /// From the first to the last of the sign-ins in a row, at the least.
     pub spread: Duration,
     /// Between two sign-ins after one that was refused: the first pause, and the longest.
@@ -31,6 +33,8 @@ pub struct Timing {
     pub mint_again: (Duration, Duration),
     /// How often the application and the vaults are looked at while nothing is to be done.
     pub drift: Duration,
+    /// How often those who use a credential are looked for again while nobody is known.
+    pub consumers: Duration,
     /// By how much clocks that were compared may differ.
     pub margin: Duration,
 }
@@ -43,6 +47,7 @@ impl Timing {
     /// As PROTOCOL has it.
     pub const REAL: Self = Self {
         quiet_start: seconds(15),
+        quiet_exchange: seconds(60),
         spread: seconds(30),
         after_refusal: (seconds(5), seconds(60)),
         takeover: seconds(60),
@@ -55,6 +60,7 @@ impl Timing {
         again: (seconds(1), seconds(300)),
         mint_again: (seconds(60), seconds(3600)),
         drift: seconds(300),
+        consumers: seconds(3600),
         margin: seconds(2),
     };
 
@@ -67,6 +73,7 @@ impl Timing {
         let real = Self::REAL;
         Self {
             quiet_start: scaled(real.quiet_start),
+            quiet_exchange: scaled(real.quiet_exchange),
             spread: scaled(real.spread),
             after_refusal: both(real.after_refusal),
             takeover: scaled(real.takeover).max(seconds(6)),
@@ -79,6 +86,7 @@ impl Timing {
             again: both(real.again),
             mint_again: both(real.mint_again),
             drift: scaled(real.drift).max(seconds(1)),
+            consumers: scaled(real.consumers).max(seconds(1)),
             margin: real.margin,
         }
     }

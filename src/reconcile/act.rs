@@ -8,19 +8,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{connections::Connection, hands::Hands};
 use crate::{
-    api::{EntraAppCredentialSpec, KeyId, Reason, values::Scope},
-    cluster::{
-        self, Written,
-        records::Keep,
-        wanted::{Issued, Wanted},
-    },
-    entra::sign_in,
+    api::{EntraAppCredentialSpec, KeyId, Reason, TenantId, values::Scope},
+    cluster::{Written, records::Keep},
+    entra::prove,
     facts::{
-        Effect, Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, TargetId, TargetState,
+        Effect, Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, Stage, TargetId, TargetState,
         TenantSeen, Trouble,
     },
     plan::{Outcome, Step},
-    vault::Projection,
+    wire::InTime,
 };
 
 /// Values that were minted and are not yet published, by the attempt that brought them.
@@ -41,6 +37,16 @@ fn outcome(ended: Result<Outcome, Trouble>) -> Outcome {
     ended.unwrap_or_else(Outcome::Failed)
 }
 
+/// What kept a step from being carried out.
+fn trouble(outcome: &Outcome) -> Option<&Trouble> {
+    match outcome {
+        Outcome::Failed(trouble) | Outcome::Target(Looked { found: TargetState::Troubled(trouble), .. }) => {
+            Some(trouble)
+        }
+        _ => None,
+    }
+}
+
 /// What became of a compare-and-swap.
 fn swapped(written: Result<Written<Record>, Trouble>) -> Outcome {
     outcome(written.map(|written| match written {
@@ -52,15 +58,29 @@ fn swapped(written: Result<Written<Record>, Trouble>) -> Outcome {
 impl Act<'_> {
     /// Carry a step out.
     pub(super) async fn carry_out(&self, step: &Step, values: &mut Values) -> Outcome {
+        let outcome = self.ended(step, values).await;
+        if let (TenantSeen::Present(tenant), Some(trouble)) = (&self.seen.tenant, trouble(&outcome)) {
+            self.hands.connections.heed(tenant, trouble);
+        }
+        outcome
+    }
+
+    async fn ended(&self, step: &Step, values: &mut Values) -> Outcome {
         let Hands { records, .. } = self.hands;
         match step {
             Step::ReadRecords => outcome(self.read_records().await),
             Step::ReadApplication => outcome(self.read_application().await),
             Step::ReadTarget { target, wanted } => {
                 let record = wanted.and_then(|sequence| self.record(sequence));
-                self.read_target(target, record).await
+                self.read_target(target, record, values).await
             }
-            Step::ReadPods => outcome(self.read_pods().await),
+            Step::WatchConsumers { secrets, workloads, accounts } => self.watch_consumers(secrets, workloads, accounts),
+            Step::TakeSlot { most } => Outcome::Slot(self.take_slot(*most)),
+            Step::ReadCopy { copy, record, .. } => outcome(self.read_copy(copy, record).await),
+            Step::Roll { workload, mark } => outcome(self.roll(workload, mark).await),
+            Step::TryTarget { record, target, .. } => outcome(self.try_target(record, target).await),
+            Step::DisableVersions { target, before } => outcome(self.disable_versions(target, *before).await),
+            Step::ReadConsumers => outcome(self.read_consumers().await),
             Step::Open { entry } => swapped(records.open(self.namespace, entry).await),
             Step::TakeOver { record, entry } => swapped(records.write(self.namespace, record, entry, true).await),
             Step::Rehearse { record } => outcome(self.rehearse(record).await),
@@ -69,28 +89,54 @@ impl Act<'_> {
             Step::Settle { sequence, nonce } => outcome(self.settle(*sequence, nonce).await),
             Step::KeepFromTarget { record, entry, target } => outcome(self.keep_from(record, entry, target).await),
             Step::Rebuild { entry, target } => outcome(self.rebuild(entry, target).await),
+            Step::Adopt { record, entry, from } => outcome(self.adopt(record.as_deref(), entry, from).await),
             Step::SignIn { record, .. } => outcome(self.sign_in(record, values).await),
             Step::Note { record, entry, finalized } => {
                 swapped(records.write(self.namespace, record, entry, *finalized).await)
             }
-            Step::Publish { record, target, over } => outcome(self.publish(record, target, over.as_deref()).await),
+            Step::Publish { record, target, over } => {
+                outcome(self.publish(record, target, over.as_deref(), values).await)
+            }
             Step::Remove { key_id, .. } => outcome(self.remove(*key_id).await),
             Step::Forget { record } => outcome(self.forget(record).await),
+            Step::ReadIssuer => outcome(self.read_issuer().await),
+            Step::ReadFederation => outcome(self.read_federation().await),
+            Step::Establish { record } => outcome(self.establish(record).await),
+            Step::Exchange { account, claims, .. } => outcome(self.exchange(account, claims).await),
+            Step::ReadAccount { account } => outcome(self.read_account(account).await),
+            Step::Annotate { account, told, over } => outcome(self.annotate(account, *told, over).await),
+            Step::Withdraw { key_id, .. } => outcome(self.withdraw(*key_id).await),
+            Step::Detain { detained } => outcome(self.detain(*detained).await),
+            Step::Unpublish { target, over } => outcome(self.unpublish(target, over).await),
         }
     }
 
     /// Whether what was decided on is too old to begin.
-    fn is_late(&self) -> bool {
+    pub(super) fn is_late(&self) -> bool {
         self.until.is_some_and(|until| self.hands.clock.now() > until)
     }
 
-    fn record(&self, sequence: crate::facts::Sequence) -> Option<&Record> {
+    /// The same, to be asked once more when there is a token.
+    pub(super) fn in_time(&self) -> InTime {
+        let (clock, until) = (self.hands.clock.clone(), self.until);
+        InTime::so_long_as(move || until.is_none_or(|until| clock.now() <= until))
+    }
+
+    pub(super) fn record(&self, sequence: crate::facts::Sequence) -> Option<&Record> {
         self.seen.records.list.iter().find(|record| record.entry.sequence == sequence)
     }
 
-    async fn connection(&self) -> Result<std::sync::Arc<Connection>, Trouble> {
+    pub(super) async fn connection(&self) -> Result<std::sync::Arc<Connection>, Trouble> {
         match &self.seen.tenant {
             TenantSeen::Present(tenant) => self.hands.connections.to(tenant).await,
+            TenantSeen::Missing | TenantSeen::Undecodable(_) => Err(no_tenant(self.spec)),
+        }
+    }
+
+    /// Which tenant it is.
+    pub(super) fn tenant(&self) -> Result<TenantId, Trouble> {
+        match &self.seen.tenant {
+            TenantSeen::Present(tenant) => Ok(tenant.tenant_id),
             TenantSeen::Missing | TenantSeen::Undecodable(_) => Err(no_tenant(self.spec)),
         }
     }
@@ -104,15 +150,8 @@ impl Act<'_> {
     async fn read_application(&self) -> Result<Outcome, Trouble> {
         let at = self.hands.clock.now();
         let connection = self.connection().await?;
-        let found =
-            self.hands.connections.watched(&connection, connection.directory.application(self.spec.client_id).await)?;
+        let found = connection.directory.application(self.spec.client_id).await?;
         Ok(Outcome::Application(Looked { at, found }))
-    }
-
-    async fn read_pods(&self) -> Result<Outcome, Trouble> {
-        let at = self.hands.clock.now();
-        let found = cluster::pods::seen(&self.hands.client, self.namespace).await?;
-        Ok(Outcome::Pods(Looked { at, found }))
     }
 
     async fn rehearse(&self, record: &Record) -> Result<Outcome, Trouble> {
@@ -134,8 +173,7 @@ impl Act<'_> {
         let mark =
             Mark { owner: record.entry.owner.clone(), sequence: record.entry.sequence, nonce: last.nonce.clone() };
         let name = mark.display_name(self.namespace, &record.entry.resource);
-        let sent = connection.directory.add_password(application.found.object_id, &name, end).await;
-        let minted = self.hands.connections.watched(&connection, sent)?;
+        let minted = connection.directory.add_password(application.found.object_id, &name, end, self.in_time()).await?;
         values.insert(last.nonce.clone(), minted.value);
         Ok(Outcome::Minted(Kept { key_id: minted.key_id, issued_at: minted.start, expires_at: Some(minted.end) }))
     }
@@ -162,7 +200,7 @@ impl Act<'_> {
     }
 
     /// The value that a target carries.
-    async fn carried(&self, target: &TargetId) -> Result<SecretString, Trouble> {
+    pub(super) async fn carried(&self, target: &TargetId) -> Result<SecretString, Trouble> {
         match target {
             TargetId::Secret(name) => {
                 let held = self.hands.secrets.held(self.namespace, name.as_str(), "AZURE_CLIENT_SECRET").await?;
@@ -173,11 +211,32 @@ impl Act<'_> {
     }
 
     async fn keep_from(&self, record: &Record, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
+        let value = self.fitting(entry, target).await?;
+        self.keep_in(record, entry, &value).await
+    }
+
+    /// The value that a target carries, if it can be that of a record.
+    async fn fitting(&self, entry: &Entry, target: &TargetId) -> Result<SecretString, Trouble> {
         let value = self.carried(target).await?;
-        if !self.fits(entry, &value) {
-            return Err(another_value(target));
+        if self.fits(entry, &value) { Ok(value) } else { Err(another_value(target)) }
+    }
+
+    /// Write the record of a credential that is there already: an open one first, so that the value is kept like any other.
+    pub(super) async fn keep_anew(&self, entry: &Entry, value: &SecretString) -> Result<Outcome, Trouble> {
+        let open = Entry { kept: None, ..entry.clone() };
+        match self.hands.records.open(self.namespace, &open).await? {
+            Written::Yes(record) => self.keep_in(&record, entry, value).await,
+            Written::Outpaced => Ok(Outcome::Outpaced),
         }
-        Ok(match self.hands.records.keep(self.namespace, record, entry, &value).await {
+    }
+
+    pub(super) async fn keep_in(
+        &self,
+        record: &Record,
+        entry: &Entry,
+        value: &SecretString,
+    ) -> Result<Outcome, Trouble> {
+        Ok(match self.hands.records.keep(self.namespace, record, entry, value).await {
             Keep::Kept(record) => Outcome::Written(record),
             Keep::DefinitelyRefused(trouble) if trouble.code.as_deref() == Some("Conflict") => Outcome::Outpaced,
             Keep::DefinitelyRefused(trouble) | Keep::Unknown(trouble) => Outcome::Failed(trouble),
@@ -185,24 +244,21 @@ impl Act<'_> {
     }
 
     /// Whether a value begins as Entra says that the secret of a record does.
-    fn fits(&self, entry: &Entry, value: &SecretString) -> bool {
+    pub(super) fn fits(&self, entry: &Entry, value: &SecretString) -> bool {
         let credentials = self.seen.application.iter().flat_map(|looked| &looked.found.credentials);
         let mut ours = credentials.filter(|one| entry.kept.as_ref().is_some_and(|kept| kept.key_id == one.key_id));
         let hint = ours.find_map(|one| one.hint.as_deref());
         hint.is_none_or(|hint| value.expose_secret().starts_with(hint))
     }
 
-    /// A record that was lost is written as an open one first; the value that the target carries is then kept in it.
+    /// A record that was lost is written anew with the value that a target carries.
     async fn rebuild(&self, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
-        let open = Entry { kept: None, ..entry.clone() };
-        match self.hands.records.open(self.namespace, &open).await? {
-            Written::Yes(record) => self.keep_from(&record, entry, target).await,
-            Written::Outpaced => Ok(Outcome::Outpaced),
-        }
+        let value = self.fitting(entry, target).await?;
+        self.keep_anew(entry, &value).await
     }
 
-    /// The value of a record, for a proof: from memory if this process has minted it a moment ago, else from the record.
-    async fn value(&self, record: &Record, values: &Values) -> Result<SecretString, Trouble> {
+    /// The value of a record: from memory if this process has minted it a moment ago, else from the record.
+    pub(super) async fn value(&self, record: &Record, values: &Values) -> Result<SecretString, Trouble> {
         match record.entry.last_attempt().and_then(|last| values.get(&last.nonce)) {
             Some(value) => Ok(value.clone()),
             None => self.hands.records.value(self.namespace, record).await,
@@ -215,86 +271,19 @@ impl Act<'_> {
         let connection = self.connection().await?;
         let Entry { tenant, client_id, .. } = record.entry;
         let authority = connection.cloud.authority().into();
-        let verdict = sign_in(self.hands.wire.fresh(), &authority, tenant, client_id, &value, scope);
-        let verdict = verdict.await;
+        let verdict = prove(&self.hands.wire, &authority, tenant, client_id, &value, scope).await;
         self.hands.metrics.proof(&verdict);
         Ok(Outcome::Verdict(verdict))
     }
 
-    async fn read_target(&self, target: &TargetId, record: Option<&Record>) -> Outcome {
-        let at = self.hands.clock.now();
-        let found = match self.look_at(target, record).await {
-            Ok(state) => state,
-            Err(trouble) => TargetState::Troubled(trouble),
-        };
-        Outcome::Target(Looked { at, found })
-    }
-
-    async fn look_at(&self, target: &TargetId, record: Option<&Record>) -> Result<TargetState, Trouble> {
-        match (target, record) {
-            (TargetId::Secret(name), None) => Ok(self.hands.secrets.look(self.namespace, name.as_str()).await),
-            (TargetId::Secret(name), Some(record)) => {
-                let wanted = self.wanted(name.as_str(), record).await?;
-                Ok(self.hands.secrets.read(self.namespace, &wanted).await)
-            }
-            (TargetId::Vault { url, name }, None) => Ok(self.connection().await?.vaults.read(url, name, None).await),
-            (TargetId::Vault { url, name }, Some(record)) => {
-                let connection = self.connection().await?;
-                let projection = self.projection(&connection, target, record).await?;
-                Ok(connection.vaults.read(url, name, Some(&projection)).await)
-            }
-        }
-    }
-
-    /// What a Secret is to be. One under a name that is not declared any more is only looked at.
-    async fn wanted(&self, name: &str, record: &Record) -> Result<Wanted, Trouble> {
-        let value = self.hands.records.value(self.namespace, record).await?;
-        let connection = self.connection().await?;
-        let issued = Issued { entry: &record.entry, value: &value, authority_host: connection.cloud.authority() };
-        let declared = self.spec.publish.as_ref().and_then(|publish| publish.secret.as_ref());
-        let mut wanted = Wanted::new(declared, &issued).map_err(|why| unpublishable(&why))?;
-        name.clone_into(&mut wanted.name);
-        Ok(wanted)
-    }
-
-    async fn projection(
-        &self,
-        connection: &Connection,
-        target: &TargetId,
-        record: &Record,
-    ) -> Result<Projection, Trouble> {
-        let value = self.hands.records.value(self.namespace, record).await?;
-        super::project::vault_entry(self.spec, target, &record.entry, &value, connection.cloud.authority())
-            .map_err(|why| unpublishable(&why))
-    }
-
-    async fn publish(
-        &self,
-        record: &Record,
-        target: &TargetId,
-        over: Option<&crate::facts::Carried>,
-    ) -> Result<Outcome, Trouble> {
-        let found = match target {
-            TargetId::Secret(name) => {
-                let wanted = self.wanted(name.as_str(), record).await?;
-                if self.is_late() {
-                    return Ok(Outcome::Expired);
-                }
-                match self.hands.secrets.write(self.namespace, &wanted, over).await? {
-                    Written::Yes(carried) => carried,
-                    Written::Outpaced => return Ok(Outcome::Overtaken),
-                }
-            }
-            TargetId::Vault { url, name } => {
-                let connection = self.connection().await?;
-                let projection = self.projection(&connection, target, record).await?;
-                if self.is_late() {
-                    return Ok(Outcome::Expired);
-                }
-                connection.vaults.write(url, name, &projection).await?
-            }
-        };
-        Ok(Outcome::Target(Looked { at: self.hands.clock.now(), found: TargetState::Present(found) }))
+    /// Whether a record is what it was, and no later one is being published: what was decided on may be some seconds old, and
+    /// somebody else may have gone on meanwhile. Asked last before anything is written on the strength of a record.
+    pub(super) async fn is_still_so(&self, record: &Record) -> Result<bool, Trouble> {
+        let now = self.hands.records.list(self.namespace, &self.seen.owner).await?.records;
+        let (claims, sequence) = (&record.entry.claims, record.entry.sequence);
+        let takes_its_place = |entry: &Entry| entry.claims == *claims && entry.sequence > sequence;
+        let is_later = |one: &Record| one.entry.stage == Stage::Publishing && takes_its_place(&one.entry);
+        Ok(now.contains(record) && !now.iter().any(is_later))
     }
 
     async fn remove(&self, key_id: KeyId) -> Result<Outcome, Trouble> {
@@ -308,8 +297,7 @@ impl Act<'_> {
         if self.is_late() {
             return Ok(Outcome::Expired);
         }
-        let sent = connection.directory.remove_password(object_id, key_id).await;
-        self.hands.connections.watched(&connection, sent)?;
+        connection.directory.remove_password(object_id, key_id, self.in_time()).await?;
         Ok(Outcome::Removed)
     }
 
@@ -324,15 +312,6 @@ impl Act<'_> {
 fn no_tenant(spec: &EntraAppCredentialSpec) -> Trouble {
     let message = format!("could not work on application {}: its EntraTenant is not there", spec.client_id);
     Trouble::unsent(Service::Kubernetes, Reason::TenantNotFound, message, "Create the EntraTenant again.")
-}
-
-fn unpublishable(why: &dyn std::fmt::Display) -> Trouble {
-    Trouble::unsent(
-        Service::Kubernetes,
-        Reason::InvalidTemplate,
-        format!("could not make what is to be published: {why}"),
-        "Correct the template.",
-    )
 }
 
 fn another_value(target: &TargetId) -> Trouble {

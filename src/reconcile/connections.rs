@@ -2,7 +2,7 @@
 //! operator's identity has changed, or when Entra does not take it any more.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -25,7 +25,6 @@ pub struct Connection {
     pub directory: Directory,
     /// Its Key Vaults.
     pub vaults: Vaults,
-    key: String,
 }
 
 /// The ways into all tenants.
@@ -48,28 +47,31 @@ impl Connections {
 
     /// The way into a tenant.
     pub async fn to(&self, tenant: &EntraTenantSpec) -> Result<Arc<Connection>, Trouble> {
-        let key = key(tenant);
-        let cell = Arc::clone(self.open().entry(key.clone()).or_default());
-        cell.get_or_try_init(|| self.connect(tenant, key)).await.cloned()
+        let cell = Arc::clone(self.open().entry(key(tenant)).or_default());
+        cell.get_or_try_init(|| self.connect(tenant)).await.cloned()
     }
 
-    /// What came of a call. After one for which the operator could not sign in, its credential is read anew: somebody may
-    /// have rotated it.
-    pub fn watched<T>(&self, connection: &Connection, ended: Result<T, Trouble>) -> Result<T, Trouble> {
-        if ended.as_ref().is_err_and(|trouble| trouble.reason == Reason::OperatorCannotSignIn) {
-            self.open().remove(&connection.key);
+    /// Forget all ways but those into these tenants, and with them what the operator signed in with.
+    pub fn keep_only<'a>(&self, tenants: impl Iterator<Item = &'a EntraTenantSpec>) {
+        let needed: HashSet<String> = tenants.map(key).collect();
+        self.open().retain(|key, _| needed.contains(key));
+    }
+
+    /// What kept a call from succeeding. If the operator could not sign in for it, to whichever service, its credential is
+    /// read anew: somebody may have rotated it.
+    pub fn heed(&self, tenant: &EntraTenantSpec, trouble: &Trouble) {
+        if trouble.reason == Reason::OperatorCannotSignIn {
+            self.open().remove(&key(tenant));
         }
-        ended
     }
 
-    async fn connect(&self, tenant: &EntraTenantSpec, key: String) -> Result<Arc<Connection>, Trouble> {
+    async fn connect(&self, tenant: &EntraTenantSpec) -> Result<Arc<Connection>, Trouble> {
         let cloud = Cloud::of(tenant).map_err(|nowhere| misplaced(&nowhere.to_string()))?;
         let identity = self.identity(tenant.identity.as_ref()).await?;
         let vaults = credential(&self.wire, tenant.tenant_id, &cloud, &identity)?;
-        let vaults =
-            Vaults::new(self.wire.http().clone(), vaults, cloud.vault_suffix().into()).counted(self.wire.metrics());
+        let vaults = Vaults::new(self.wire.http().clone(), vaults, cloud.vault_suffix().into()).sharing(&self.wire);
         let directory = Directory::new(&self.wire, tenant.tenant_id, &cloud, identity)?;
-        Ok(Arc::new(Connection { cloud, directory, vaults, key }))
+        Ok(Arc::new(Connection { cloud, directory, vaults }))
     }
 
     async fn identity(&self, said: Option<&OperatorIdentity>) -> Result<Identity, Trouble> {
@@ -105,4 +107,32 @@ fn key(tenant: &EntraTenantSpec) -> String {
 fn misplaced(why: &str) -> Trouble {
     let message = format!("could not find the tenant's cloud: {why}");
     Trouble::unsent(Service::Token, Reason::OperatorCannotSignIn, message, "Correct spec.endpoints of the EntraTenant.")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tenant(client_id: &str) -> EntraTenantSpec {
+        let identity = json!({"managedIdentity": {"clientId": client_id}});
+        serde_json::from_value(json!({"tenantId": client_id, "identity": identity})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_way_that_no_tenant_describes_any_more_is_forgotten() {
+        let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster here"))
+        });
+        let wire = wire::Client::new(wire::Settings::default()).unwrap();
+        let connections = Connections::new(wire, Client::new(nobody, "here"), "here".into(), false);
+        let ids = ["8f3c2c1e-0b6a-4d5e-9c1f-2a7b3c4d5e6f", "11111111-2222-3333-4444-555555555555"];
+        let [before, now] = ids.map(tenant);
+        let old = Arc::downgrade(&connections.to(&before).await.unwrap());
+        let new = connections.to(&now).await.unwrap();
+        connections.keep_only([&now].into_iter());
+        assert!(old.upgrade().is_none(), "nobody has it any more");
+        assert!(Arc::ptr_eq(&new, &connections.to(&now).await.unwrap()), "the other is the same");
+    }
 }

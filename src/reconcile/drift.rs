@@ -13,8 +13,8 @@ use crate::{
         ClientId,
         values::{VaultName, VaultUrl},
     },
-    entra::{Changes, Since},
-    facts::{Application, Looked, Observation, TargetId, TargetState, Trouble},
+    entra::{Changes, Concern, Since},
+    facts::{Application, Care, Holder, Looked, Observation, TargetId, TargetState, Trouble},
     vault::Listed,
 };
 
@@ -30,6 +30,8 @@ pub struct Drift {
 pub struct LastRound {
     /// What came of it.
     pub reached: Looked<Result<(), Trouble>>,
+    /// What was cared for then.
+    pub care: Care,
     /// Of which generation.
     pub generation: Option<i64>,
     /// When the next is due.
@@ -66,9 +68,13 @@ impl Drift {
         locked(&self.tenants).entry(tenant.to_owned()).or_default().last = Some(round);
     }
 
-    /// Where the next round through a tenant begins.
-    pub fn since(&self, tenant: &str) -> Option<Since> {
-        locked(&self.tenants).get(tenant).and_then(|shown| shown.since.clone())
+    /// Where the next round through a tenant begins, and what it is to show of it.
+    pub fn next_round(&self, tenant: &str, declared: &BTreeSet<ClientId>) -> (Option<Since>, Concern) {
+        let tenants = locked(&self.tenants);
+        let shown = tenants.get(tenant);
+        let known = shown.iter().flat_map(|shown| shown.known.values()).map(|looked| looked.found.object_id);
+        let concern = Concern { applications: declared.clone(), known: known.collect() };
+        (shown.and_then(|shown| shown.since.clone()), concern)
     }
 
     /// Remember a round through a tenant that began then. Returns the declared applications that look different from
@@ -87,13 +93,11 @@ impl Drift {
         // Of a full picture, what is not in it is gone; of changes, only what they say.
         let is_full = changes.is_full;
         for (client_id, found) in changes.seen {
-            if declared.contains(&client_id) {
-                let same = shown.known.get(&client_id).is_some_and(|known| known.found == found);
-                if !same {
-                    different.insert(client_id);
-                }
-                shown.known.insert(client_id, Looked { at, found });
+            let same = shown.known.get(&client_id).is_some_and(|known| known.found == found);
+            if !same {
+                different.insert(client_id);
             }
+            shown.known.insert(client_id, Looked { at, found });
         }
         let void = |application: &Application| {
             changes.gone.contains(&application.object_id) || changes.unclear.contains(&application.object_id)
@@ -127,10 +131,10 @@ impl Drift {
             let TargetId::Vault { url, name } = target else { return true };
             let Some(entries) = vaults.get(url).filter(|entries| entries.at > looked.at) else { return true };
             let same = is_still(&looked.found, entries.listed.get(name), looked.at);
-            if same {
+            if same == Some(true) {
                 looked.at = entries.at;
             }
-            same
+            same != Some(false)
         });
     }
 
@@ -158,18 +162,18 @@ impl Drift {
     }
 }
 
-/// Whether an entry is what it was when it was looked at.
-fn is_still(found: &TargetState, listed: Option<&Listed>, looked_at: Timestamp) -> bool {
+/// Whether an entry is what it was when it was looked at. Only entries with an owner are listed: of a name that is missing
+/// it is not known whether it is free or somebody else's.
+fn is_still(found: &TargetState, listed: Option<&Listed>, looked_at: Timestamp) -> Option<bool> {
     match (found, listed) {
         (TargetState::Present(carried), Some(listed)) => {
             let tags = &listed.tags;
             let untouched = listed.updated.is_none_or(|updated| updated <= looked_at);
-            listed.enabled && untouched && (tags.key_id, tags.sequence) == (carried.key_id, carried.sequence)
+            Some(listed.enabled && untouched && (tags.key_id, tags.sequence) == (carried.key_id, carried.sequence))
         }
-        // Only entries with an owner are listed.
-        (TargetState::Present(carried), None) => carried.key_id.is_none(),
-        (TargetState::Absent | TargetState::Troubled(_), Some(_)) => false,
-        (TargetState::Absent | TargetState::Troubled(_), None) => true,
+        (TargetState::Present(carried), None) if carried.holder == Holder::Unowned => None,
+        (TargetState::Present(_), None) | (TargetState::Absent | TargetState::Troubled(_), Some(_)) => Some(false),
+        (TargetState::Absent | TargetState::Troubled(_), None) => None,
     }
 }
 

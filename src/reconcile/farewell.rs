@@ -1,13 +1,13 @@
-//! One look at a record whose resource has been deleted. What was published stays as it is; what was minted and never
-//! published is taken back, since nobody will ever publish it.
+//! One look at a record whose resource has been deleted, or has come back for another application. What was published stays
+//! as it is; what was minted and never published is taken back, since nobody will ever publish it.
 
 use std::sync::Arc;
 
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{Context, Error, engine, observe::Labelled};
+use super::{Context, Error, engine, inflight::Whose, observe::Labelled};
 use crate::{
-    api::{Declared, EntraAppCredential},
+    api::{Declared, EntraAppCredential, EntraAppCredentialSpec},
     cluster::{read, records},
     facts::Stage,
 };
@@ -21,10 +21,13 @@ pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action
     let namespace = secret.namespace().unwrap_or_default();
     let there: Option<Declared<EntraAppCredential>> =
         read::namespaced(&context.hands.client, &namespace, &record.entry.resource).await?;
-    if there.is_some() {
+    // Of one whose spec cannot be read, nobody knows what it is about.
+    let is_its_own = |spec: &EntraAppCredentialSpec| spec.client_id == record.entry.client_id;
+    if there.is_some_and(|there| there.spec.as_ref().map_or(true, |spec| is_its_own(spec))) {
         return Ok(Action::await_change());
     }
-    let Some(mut memory) = context.inflight.take(&namespace, &record.entry.resource) else {
+    let (name, client_id) = (record.entry.resource.clone(), Some(record.entry.client_id));
+    let Some(mut memory) = context.inflight.take(Whose { namespace: namespace.clone(), name, client_id }) else {
         return Ok(Action::requeue(super::credential::BUSY));
     };
     let mut seen = context.world.observe_gone(&namespace, &record, &mut memory).await?;
@@ -35,5 +38,8 @@ pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action
         tracing::warn!(namespace, name = record.entry.resource, reason = %refusal.reason, "cannot take back what is left: {}", refusal.message);
     }
     let again = engine::wake_up(&decision, moment.now);
+    if again.is_none() {
+        memory.leave();
+    }
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }

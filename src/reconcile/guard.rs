@@ -24,7 +24,9 @@ where
     F: Future<Output = Result<Action, Error>> + Send + 'static,
 {
     let began = Instant::now();
-    let looked = unpanicked(look(object.clone(), context.clone())).await;
+    context.metrics.looks(&K::kind(&()));
+    // Looks are large; from here on only a pointer is moved.
+    let looked = unpanicked(Box::pin(look(object.clone(), context.clone()))).await;
     let result = looked.as_ref().map_or_else(Error::label, |_| "ok");
     context.metrics.looked(&K::kind(&()), result, began.elapsed());
     match &looked {

@@ -2,20 +2,31 @@
 //! object is looked at when, and that one object's trouble stays its own.
 
 mod act;
+mod adopt;
+mod attending;
+mod blast;
 pub mod connections;
+mod consumers;
 pub mod credential;
 pub mod departed;
 pub mod drift;
 mod engine;
 pub mod farewell;
+mod federation;
 mod guard;
 pub mod hands;
+pub mod index;
 pub mod inflight;
-pub mod metrics;
+pub mod memory;
+mod metrics;
 pub mod observe;
+mod parting;
 mod project;
 mod retry;
+pub mod said;
 mod say;
+mod shares;
+mod targets;
 pub mod tenant;
 mod turns;
 pub mod wake;
@@ -23,8 +34,9 @@ pub mod wake;
 use std::{convert::Infallible, fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
+use jiff::Timestamp;
 use kube::{
-    Resource,
+    Resource, ResourceExt,
     runtime::{
         Config, applier,
         controller::Action,
@@ -33,9 +45,23 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{drift::Drift, hands::Hands, inflight::Inflight, retry::Retries, say::Speaker, wake::Resources};
+use self::{
+    drift::Drift,
+    hands::Hands,
+    inflight::{Inflight, Whose},
+    observe::Labelled,
+    retry::Retries,
+    say::Speaker,
+    shares::Shares,
+    wake::{Queue, Resources},
+};
 pub use self::{metrics::Metrics, observe::World};
-use crate::cluster;
+use crate::{
+    api::{Declared, EntraAppCredential, EntraTenant, GROUP},
+    cluster,
+    facts::{Braked, Observation, SeenBy},
+    plan::{self, Decision, Next},
+};
 
 /// Why one look at an object failed. The names are the metric's labels.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +96,12 @@ pub struct Context {
     inflight: Inflight,
     drift: Drift,
     woken: Arc<Vec<Resources>>,
+    tenants: Queue<Declared<EntraTenant>>,
+    farewells: Vec<Queue<Labelled>>,
     speaker: Speaker,
     metrics: Metrics,
     retries: Retries,
+    shares: Shares,
     stop: CancellationToken,
 }
 
@@ -83,20 +112,111 @@ impl Context {
         world: World,
         hands: Hands,
         woken: Arc<Vec<Resources>>,
+        (tenants, farewells): (Queue<Declared<EntraTenant>>, Vec<Queue<Labelled>>),
         instance: String,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (speaker, metrics) = (Speaker::new(hands.client.clone(), instance), hands.metrics.clone());
-        let (inflight, drift, retries) = (Inflight::default(), Drift::default(), Retries::default());
-        Arc::new(Self { world, hands, inflight, drift, woken, speaker, metrics, retries, stop })
+        let (inflight, drift) = (Inflight::default(), Drift::default());
+        let to_wake = Arc::clone(&woken);
+        let shares = Shares::new(move |(namespace, name)| wake::wake(&to_wake, namespace, name));
+        let retries = Retries::default();
+        Arc::new(Self {
+            world,
+            hands,
+            inflight,
+            drift,
+            woken,
+            tenants,
+            farewells,
+            speaker,
+            metrics,
+            retries,
+            shares,
+            stop,
+        })
+    }
+}
+
+impl Context {
+    /// Whether a tenant has paused itself.
+    fn braked(&self, name: &str) -> Option<Braked> {
+        let tenant = self.world.tenants.store.get(&ObjectRef::new(name))?;
+        let resumed = tenant.annotations().get(&format!("{GROUP}/resume")).and_then(|time| time.trim().parse().ok());
+        let most = plan::blast::most_failures(tenant.spec.as_ref().ok()?);
+        self.hands.blast.braked(name, resumed, most)
+    }
+
+    /// Let go of what a look has not asked for any more.
+    fn let_go(&self, seen: &Observation) {
+        let asked = seen.mine.watching || seen.consumers.as_ref().is_some_and(|one| one.seen == SeenBy::Watch);
+        if !asked {
+            let key = (seen.resource.namespace().unwrap_or_default(), seen.resource.name_any());
+            self.hands.attending.let_go(&key);
+        }
+    }
+
+    /// Bring what the resources of a tenant share up to what has become of one of them.
+    fn share(&self, seen: &mut Observation, decision: &Decision, now: Timestamp) {
+        let Ok(spec) = &seen.resource.spec else { return };
+        let tenant = spec.tenant_ref.name.to_string();
+        let key = (seen.resource.namespace().unwrap_or_default(), seen.resource.name_any());
+        if !plan::blast::needs_its_slot(seen) {
+            self.wake(self.hands.blast.give_back(&tenant, &key));
+            seen.mine.slot = None;
+        }
+        // Who got none asks again when it is looked at again.
+        seen.mine.slot = seen.mine.slot.filter(|taken| *taken);
+        let waits = match &decision.next {
+            Next::Wait(waits) => waits.as_slice(),
+            Next::Do(_) => &[],
+        };
+        let before = self.braked(&tenant);
+        plan::blast::note_a_stall(&mut seen.mine, waits, now);
+        self.hands.blast.fared(&tenant, &key, plan::blast::fared(seen));
+        if before.is_some() != self.braked(&tenant).is_some() {
+            self.tenants.push(ObjectRef::new(&tenant));
+        }
+    }
+
+    /// Have resources looked at.
+    fn wake(&self, keys: impl IntoIterator<Item = blast::Key>) {
+        keys.into_iter().for_each(|(namespace, name)| wake::wake(&self.woken, &namespace, &name));
+    }
+}
+
+impl Context {
+    /// Whether a resource is there, as far as the copies show.
+    fn has(&self, resource: &ObjectRef<Declared<EntraAppCredential>>) -> bool {
+        self.woken.iter().any(|resources| resources.store.get(resource).is_some())
+    }
+
+    /// Under what a resource is remembered, if it is there.
+    fn whose(&self, resource: &ObjectRef<Declared<EntraAppCredential>>) -> Option<Whose> {
+        let there = self.woken.iter().find_map(|resources| resources.store.get(resource))?;
+        Some(Whose::of(&there))
+    }
+
+    /// Records of an application that a resource was about before are nothing that it is planned with; they are looked at
+    /// by themselves.
+    fn look_at_what_is_another_applications(&self, seen: &Observation) {
+        let (namespace, spec) = (seen.resource.metadata.namespace.as_deref().unwrap_or_default(), &seen.resource.spec);
+        let Ok(spec) = spec else { return };
+        for record in seen.records.list.iter().filter(|record| record.entry.client_id != spec.client_id) {
+            let secret = ObjectRef::new(&record.entry.name()).within(namespace);
+            self.farewells.iter().for_each(|queue| queue.push(secret.clone()));
+        }
+    }
+
+    /// Forget the ways into tenants that no tenant describes any more.
+    fn forget_old_ways(&self) {
+        let tenants = self.world.tenants.store.state();
+        self.hands.connections.keep_only(tenants.iter().filter_map(|tenant| tenant.spec.as_deref().ok()));
     }
 }
 
 /// How long to collect changes of one object before looking at it: a client often writes twice in a row.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-
-/// How many objects of one kind are looked at, at the same time.
-const CONCURRENCY: u16 = 64;
 
 /// Look at each object of `store` that `queue` names. Ends when `stop` is cancelled and what was begun has ended.
 pub fn look_at_each<K, F>(
@@ -116,7 +236,7 @@ where
         context,
         store,
         queue.map(Ok::<_, Infallible>).take_until(stop.cancelled_owned()),
-        Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY),
+        Config::default().debounce(DEBOUNCE).concurrency(shares::ALL),
     )
     // Failures were logged by the guard; an object that is gone since it was named needs no look.
     .for_each(|_| std::future::ready(()))

@@ -1,6 +1,9 @@
 //! Gathering the facts that `plan` decides on.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret},
@@ -12,22 +15,37 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::inflight::{Memory, Shown};
+use super::{
+    drift::LastRound,
+    index::Index,
+    memory::{Memory, Shown},
+};
 use crate::{
     api::{
-        ClientId, Declared, EntraAppCredential, EntraAppCredentialSpec, EntraTenant, credential::TenantRef,
-        kinds::ClientSecret,
+        ClientId, Declared, EntraAppCredential, EntraAppCredentialSpec, EntraTenant,
+        credential::TenantRef,
+        grant::CredentialKind,
+        kinds::{ClientSecret, Federated},
     },
     cluster::{self, Client, follow::Followed, read, records},
     facts::{
-        Elder, Entry, Looked, NamespaceSeen, Observation, Owner, Record, TargetId, TenantObservation, TenantSeen,
-        Trouble, record,
+        Braked, Elder, Entry, Mine, NamespaceSeen, Observation, Owner, Record, Sibling, TargetId, TenantObservation,
+        TenantSeen, record,
     },
     plan::readable::secret_name,
 };
 
 /// The metadata of a Secret that bears the label of an owner: a record, or what is published.
 pub type Labelled = PartialObjectMeta<Secret>;
+
+/// Secrets of ours, by namespace and the owner that their label names.
+pub type ByOwner = Index<Labelled, (String, String)>;
+
+/// Resources by where they publish.
+pub type ByTarget = Index<Declared<EntraAppCredential>, Place>;
+
+/// A target of the whole cluster: one that is a Secret has a namespace.
+pub type Place = (Option<String>, TargetId);
 
 /// What is known of the surroundings of every resource: copies in memory, kept by watches.
 #[derive(Clone)]
@@ -38,8 +56,12 @@ pub struct World {
     pub namespaces: Vec<Followed<PartialObjectMeta<Namespace>>>,
     /// The resources, likewise.
     pub resources: Vec<Store<Declared<EntraAppCredential>>>,
+    /// The same, by where they publish.
+    pub by_target: ByTarget,
     /// Records and published Secrets, likewise.
     pub secrets: Vec<Followed<Labelled>>,
+    /// The same, by their owners.
+    pub by_owner: ByOwner,
     /// Whether the operator is limited to some namespaces. Tenants that nothing there names are then somebody else's.
     pub is_limited: bool,
     /// The application that the operator's surroundings sign in as, if they say so.
@@ -68,7 +90,7 @@ impl World {
     /// What is known about a resource now.
     pub async fn observe(
         &self,
-        resource: &Declared<EntraAppCredential>,
+        resource: &Arc<Declared<EntraAppCredential>>,
         memory: &mut Memory,
     ) -> Result<Observation, cluster::Error> {
         let spec = resource.spec.as_ref().ok();
@@ -76,8 +98,8 @@ impl World {
             Some(spec) => self.tenant(spec.tenant_ref.name.as_str()).await?,
             None => TenantSeen::Missing, // it cannot be read whom the resource names
         };
-        let elders = spec.map(|spec| self.elders(resource, spec)).unwrap_or_default();
-        Ok(Observation { elders, ..self.surroundings(resource, tenant, memory).await? })
+        let (elders, siblings) = (self.elders(resource), self.siblings(resource));
+        Ok(Observation { elders, siblings, ..self.surroundings(resource, tenant, memory).await? })
     }
 
     /// What is known about a resource that has been deleted, from one of its records.
@@ -91,12 +113,13 @@ impl World {
         let registered =
             |tenant: &Declared<EntraTenant>| tenant.spec.as_ref().is_ok_and(|spec| spec.tenant_id == entry.tenant);
         let tenant = self.tenants.store.find(registered);
-        let resource = remembered(namespace, &record.entry);
+        let resource = Arc::new(remembered(namespace, &record.entry));
         let tenant = match tenant.as_ref().map(|tenant| &tenant.spec) {
-            Some(Ok(spec)) => TenantSeen::Present(Box::new(spec.clone())),
+            Some(Ok(spec)) => TenantSeen::Present(Arc::clone(spec)),
             _ => TenantSeen::Missing,
         };
-        Ok(Observation { gone: true, ..self.surroundings(&resource, tenant, memory).await? })
+        let siblings = self.siblings(&resource);
+        Ok(Observation { gone: true, siblings, ..self.surroundings(&resource, tenant, memory).await? })
     }
 
     /// What is known about a tenant now.
@@ -104,23 +127,24 @@ impl World {
     pub fn observe_tenant(
         &self,
         tenant: &Declared<EntraTenant>,
-        reached: Option<Looked<Result<(), Trouble>>>,
+        round: Option<LastRound>,
+        braked: Option<Braked>,
     ) -> TenantObservation {
-        TenantObservation { tenant: tenant.clone(), reached }
+        let care = round.as_ref().map(|round| round.care).filter(|_| !self.is_limited);
+        TenantObservation { tenant: tenant.clone(), reached: round.map(|round| round.reached), care, braked }
     }
 
     async fn surroundings(
         &self,
-        resource: &Declared<EntraAppCredential>,
+        resource: &Arc<Declared<EntraAppCredential>>,
         tenant: TenantSeen,
         memory: &mut Memory,
     ) -> Result<Observation, cluster::Error> {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
-        let cluster_id = self.cluster_id.get().map(String::as_str).unwrap_or_default();
-        let owner = Owner::of(cluster_id, &namespace, &name);
+        let owner = self.owner(&namespace, &name);
         memory.take_in(self.shown(&namespace, &owner));
         Ok(Observation {
-            resource: resource.clone(),
+            resource: Arc::clone(resource),
             gone: false,
             tenant,
             namespace: self.namespace(&namespace).await?,
@@ -128,22 +152,34 @@ impl World {
             owner,
             process: self.process.clone(),
             elders: vec![],
+            siblings: vec![],
             records: std::mem::take(&mut memory.records),
             application: memory.application.take(),
-            targets: std::mem::take(&mut memory.targets),
-            pods: None,                // other people's objects are remembered for no longer than a look
-            mine: memory.mine.clone(), // what this process has done outlives a look that panics
+            targets: std::mem::take(&mut memory.targets).into_iter().collect(),
+            federation: std::mem::take(&mut memory.federation),
+            braked: None,
+            consumers: None, // other people's objects are remembered for no longer than a look
+            mine: Mine { watching: false, ..memory.mine.clone() }, // what this process has done outlives a look that panics
         })
+    }
+
+    /// Who a resource is in everything that is minted for it.
+    #[must_use]
+    pub fn owner(&self, namespace: &str, name: &str) -> Owner {
+        let cluster_id = self.cluster_id.get().map(String::as_str).unwrap_or_default();
+        Owner::of(cluster_id, namespace, name)
     }
 
     /// What the watches show of an owner.
     fn shown(&self, namespace: &str, owner: &Owner) -> Shown {
-        let mut shown = Shown::default();
-        let ours = |one: &Labelled| {
-            one.namespace().as_deref() == Some(namespace)
-                && one.labels().get(record::OWNER).is_some_and(|said| said == owner.as_str())
-        };
-        for object in self.secrets.iter().flat_map(|followed| followed.store.state_filter(ours)) {
+        // Counted before the copies are read: what comes in between voids what was remembered at the next look.
+        let lists = self.secrets.iter().map(Followed::lists).sum();
+        let mut shown = Shown { lists, ..Shown::default() };
+        let key = (namespace.to_owned(), owner.to_string());
+        let found = self.by_owner.of(&key);
+        let now = found.iter().filter_map(|name| self.secrets.iter().find_map(|followed| followed.store.get(name)));
+        // The index may be a moment behind the copy.
+        for object in now.filter(|object| owned_by(object).as_ref() == Some(&key)) {
             match records::from_metadata(&object.metadata) {
                 Ok(record) => shown.records.push(record),
                 Err(why) if record::is_named_like_one(&object.name_any()) => {
@@ -165,7 +201,7 @@ impl World {
         };
         Ok(match tenant.as_ref().map(|tenant: &Arc<Declared<EntraTenant>>| &tenant.spec) {
             None => TenantSeen::Missing,
-            Some(Ok(spec)) => TenantSeen::Present(Box::new(spec.clone())),
+            Some(Ok(spec)) => TenantSeen::Present(Arc::clone(spec)),
             Some(Err(error)) => TenantSeen::Undecodable(error.clone()),
         })
     }
@@ -185,22 +221,47 @@ impl World {
     }
 
     /// Resources that were there before this one and publish to one of its targets.
-    fn elders(&self, resource: &Declared<EntraAppCredential>, spec: &EntraAppCredentialSpec) -> Vec<Elder> {
-        let own = targets(resource, spec);
+    fn elders(&self, resource: &Declared<EntraAppCredential>) -> Vec<Elder> {
         let rank = |one: &Declared<EntraAppCredential>| (one.creation_timestamp(), one.namespace(), one.name_any());
         let mine = rank(resource);
-        let elder = |other: &Declared<EntraAppCredential>| {
-            let theirs = other.spec.as_ref().ok().filter(|_| rank(other) < mine);
-            theirs.is_some_and(|theirs| own.iter().any(|target| publishes_to(other, theirs, resource, target)))
+        let at = |place: Place| {
+            let found = self.by_target.of(&place).into_iter().filter(|other| *other != ObjectRef::from_obj(resource));
+            let there = found.filter_map(|other| self.resources.iter().find_map(|store| store.get(&other)));
+            // The index may be a moment behind the copy.
+            let elder = there.filter(|other| rank(other) < mine && places(other).contains(&place));
+            let elder: Vec<_> = elder.map(|other| (other, place.1.clone())).collect();
+            elder
         };
-        let found = self.resources.iter().flat_map(|store| store.state_filter(elder));
-        let told = found.map(|other| {
-            let here = other.namespace() == resource.namespace();
-            let name = if here { other.name_any() } else { ObjectRef::from_obj(&*other).to_string() };
-            Elder { name, publishes_to: own.clone() }
-        });
+        let told = places(resource)
+            .into_iter()
+            .flat_map(at)
+            .map(|(other, target)| Elder { name: named(&other, resource), publishes_to: vec![target] });
         told.collect()
     }
+
+    /// Other resources that have federated identities of the application of this one.
+    fn siblings(&self, resource: &Declared<EntraAppCredential>) -> Vec<Sibling> {
+        let Some(spec) = resource.spec.as_ref().ok().filter(|spec| spec.federated.is_some()) else { return vec![] };
+        let is_one = |other: &&Arc<Declared<EntraAppCredential>>| {
+            let about_it = |other: &Arc<EntraAppCredentialSpec>| other.client_id == spec.client_id;
+            other.spec.as_ref().is_ok_and(about_it)
+                && other.metadata.deletion_timestamp.is_none()
+                && ObjectRef::from_obj(&***other) != ObjectRef::from_obj(resource)
+        };
+        let one = |other: &Arc<Declared<EntraAppCredential>>| {
+            let federated = other.spec.as_ref().ok()?.federated.as_ref()?;
+            let identities = federated.identities.clone();
+            Some(Sibling { name: named(other, resource), namespace: other.namespace()?, identities })
+        };
+        let all = self.resources.iter().flat_map(Store::state);
+        all.collect::<Vec<_>>().iter().filter(is_one).filter_map(one).collect()
+    }
+}
+
+/// What a resource is called beside another.
+fn named(other: &Declared<EntraAppCredential>, beside: &Declared<EntraAppCredential>) -> String {
+    let here = other.namespace() == beside.namespace();
+    if here { other.name_any() } else { ObjectRef::from_obj(other).to_string() }
 }
 
 /// A resource, as far as a record tells what it was.
@@ -210,12 +271,13 @@ fn remembered(namespace: &str, entry: &Entry) -> Declared<EntraAppCredential> {
         namespace: Some(namespace.to_owned()),
         ..ObjectMeta::default()
     };
+    let is_federated = entry.kind == CredentialKind::Federated;
     let spec = EntraAppCredentialSpec {
         tenant_ref: TenantRef::default(),
         client_id: entry.client_id,
-        client_secret: Some(ClientSecret { validity: None }),
+        client_secret: (!is_federated).then_some(ClientSecret { validity: None }),
         certificate: None,
-        federated: None,
+        federated: is_federated.then(|| Federated { identities: vec![] }),
         rotation: None,
         verification: None,
         publish: None,
@@ -225,32 +287,22 @@ fn remembered(namespace: &str, entry: &Entry) -> Declared<EntraAppCredential> {
         deletion_policy: None,
         suspend: false,
     };
-    Declared { metadata, spec: Ok(spec), status: None }
+    Declared { metadata, spec: Ok(Arc::new(spec)), status: None }
 }
 
 /// Where a resource publishes.
-fn targets(resource: &Declared<EntraAppCredential>, spec: &EntraAppCredentialSpec) -> Vec<TargetId> {
+#[must_use]
+pub fn places(resource: &Declared<EntraAppCredential>) -> BTreeSet<Place> {
+    let Ok(spec) = &resource.spec else { return BTreeSet::new() };
     let name = resource.name_any();
-    let secret = secret_name(spec, &name).map(|name| TargetId::Secret(name.into()));
+    let secret = secret_name(spec, &name).map(|name| (resource.namespace(), TargetId::Secret(name.into())));
     let vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let vaults = vaults.map(|one| TargetId::Vault { url: one.vault_url.clone(), name: one.name.clone() });
+    let vaults = vaults.map(|one| (None, TargetId::Vault { url: one.vault_url.clone(), name: one.name.clone() }));
     secret.into_iter().chain(vaults).collect()
 }
 
-fn publishes_to(
-    other: &Declared<EntraAppCredential>,
-    theirs: &EntraAppCredentialSpec,
-    resource: &Declared<EntraAppCredential>,
-    target: &TargetId,
-) -> bool {
-    match target {
-        TargetId::Secret(name) => {
-            other.metadata.namespace == resource.metadata.namespace
-                && secret_name(theirs, &other.name_any()) == Some(name.as_str())
-        }
-        TargetId::Vault { url, name } => {
-            let mut vaults = theirs.publish.iter().flat_map(|publish| &publish.key_vaults);
-            vaults.any(|one| one.vault_url == *url && one.name == *name)
-        }
-    }
+/// Whose a Secret of ours is: its namespace, and the owner that its label names.
+#[must_use]
+pub fn owned_by(secret: &Labelled) -> Option<(String, String)> {
+    Some((secret.namespace()?, secret.labels().get(record::OWNER)?.clone()))
 }

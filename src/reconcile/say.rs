@@ -1,6 +1,4 @@
-//! Saying what was decided: at most one Event, then the status. What says the same as before is not written.
-
-use std::time::Duration;
+//! Saying what was decided: Events, then the status. What says the same as before is not written.
 
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -15,8 +13,15 @@ use crate::{
     plan::report::{Announcement, Report},
 };
 
-/// The watch brings what made a write stale, and with it the next look. If it should not, that look is overdue.
-const OVERDUE: Duration = Duration::from_secs(10);
+/// What came of saying something.
+pub(super) enum Spoken<S> {
+    /// It had been said before.
+    Before,
+    /// It is there, in this version of the object.
+    Now(Option<String>, S),
+    /// The object has changed meanwhile: it is to be looked at again, when the watch brings that.
+    InVain,
+}
 
 /// Whoever writes status and Events.
 pub(super) struct Speaker {
@@ -29,29 +34,23 @@ impl Speaker {
         Self { reporter: Reporter::new(client.clone(), instance), client }
     }
 
-    /// Say what a report has, if `before` does not say it already. Returns when to look again, if the object has changed
-    /// meanwhile.
-    pub(super) async fn say<K, S>(
-        &self,
-        object: &K,
-        before: Option<&S>,
-        report: Report<S>,
-    ) -> Result<Option<Duration>, Error>
+    /// Say what a report has, if `before` does not say it already.
+    pub(super) async fn say<K, S>(&self, object: &K, before: Option<&S>, report: Report<S>) -> Result<Spoken<S>, Error>
     where
         K: Resource<DynamicType = ()>,
         S: Serialize + PartialEq,
     {
         if before == Some(&report.status) {
-            return Ok(None);
+            return Ok(Spoken::Before);
         }
         // First, since a status that is there already is what tells the next look that all was said.
-        if let Some(news) = report.event {
-            self.announce(object, &news).await;
+        for news in &report.events {
+            self.announce(object, news).await;
         }
-        if status::replace(&self.client, object, &report.status).await? == Written::Stale {
-            return Ok(Some(OVERDUE));
-        }
-        Ok(None)
+        Ok(match status::replace(&self.client, object, &report.status).await? {
+            Written::Yes(version) => Spoken::Now(version, report.status),
+            Written::Stale => Spoken::InVain,
+        })
     }
 
     /// Write an Event and the same to the log; that an Event fails, fails nothing.

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{Context, Error, connections::Connection, drift::LastRound};
+use super::{Context, Error, connections::Connection, drift::LastRound, said::OVERDUE, say::Spoken};
 use crate::{
     api::{ClientId, Declared, EntraTenant, EntraTenantSpec, values::VaultUrl},
-    facts::{Looked, Trouble},
+    facts::{Care, Looked, Trouble},
     plan::{tenant::report, timing::doubling},
 };
 
@@ -23,10 +23,13 @@ pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> 
         Err(_) => None,
     };
     let again = reached.as_ref().map_or(context.hands.timing.drift, |round| left(round, &context));
-    let seen = context.world.observe_tenant(&tenant, reached.map(|round| round.reached));
+    let seen = context.world.observe_tenant(&tenant, reached, context.braked(&tenant.name_any()));
     let report = report(&seen, context.hands.now());
-    let said = context.speaker.say(&*tenant, tenant.status.as_ref(), report).await?;
-    Ok(Action::requeue(said.unwrap_or(again).min(again)))
+    let again = match context.speaker.say(&*tenant, tenant.status.as_ref(), report).await? {
+        Spoken::InVain => again.min(OVERDUE),
+        Spoken::Before | Spoken::Now(..) => again,
+    };
+    Ok(Action::requeue(again))
 }
 
 /// Whatever wakes a tenant, its own status included, a round is made only when it is due or the tenant says something
@@ -41,10 +44,12 @@ async fn last_or_new_round(
     if let Some(last) = context.drift.last_round(&name, generation, at) {
         return last;
     }
+    let care = Care { applications: declared.applications.len(), ..declared.care };
     let found = round(&name, spec, declared, context).await;
+    context.forget_old_ways(); // a look that was going on when the tenant changed may have gone one once more
     let pause = pause(&found, context);
     let next = context.hands.now().saturating_add(pause).unwrap_or(jiff::Timestamp::MAX);
-    let round = LastRound { reached: Looked { at, found }, generation, next };
+    let round = LastRound { reached: Looked { at, found }, care, generation, next };
     context.drift.round_ended(&name, round.clone());
     round
 }
@@ -65,10 +70,13 @@ fn pause(found: &Result<(), Trouble>, context: &Context) -> Duration {
 /// What has changed at Entra and in its vaults since the last round; the resources that it concerns are looked at.
 async fn round(name: &str, spec: &EntraTenantSpec, declared: Declarations, context: &Context) -> Result<(), Trouble> {
     let connection = context.hands.connections.to(spec).await?;
-    let (changes, ()) = futures::join!(
+    let (changes, troubles) = futures::join!(
         applications(name, &declared.applications, &connection, context),
         vaults(&declared.vaults, &connection, context),
     );
+    for trouble in changes.as_ref().err().into_iter().chain(&troubles) {
+        context.hands.connections.heed(spec, trouble);
+    }
     let different = changes?;
     for resources in context.woken.iter() {
         resources.applications_changed(name, &different);
@@ -82,14 +90,14 @@ async fn applications(
     connection: &Connection,
     context: &Context,
 ) -> Result<BTreeSet<ClientId>, Trouble> {
-    let (since, at) = (context.drift.since(tenant), context.hands.now());
-    let changes = connection.directory.changes(since.as_ref()).await;
-    let changes = context.hands.connections.watched(connection, changes)?;
+    let ((since, concern), at) = (context.drift.next_round(tenant, declared), context.hands.now());
+    let changes = connection.directory.changes(since.as_ref(), &concern).await?;
     Ok(context.drift.remember(tenant, changes, declared, at))
 }
 
-/// Trouble with a vault is told by the resources that publish there.
-async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context: &Context) {
+/// Trouble with a vault is told by the resources that publish there; it comes back.
+async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context: &Context) -> Vec<Trouble> {
+    let mut troubles = vec![];
     let list = |url| async move { (url, context.hands.now(), connection.vaults.list(url).await) };
     for (url, at, listed) in futures::future::join_all(declared.iter().map(list)).await {
         match listed {
@@ -99,9 +107,13 @@ async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context:
                     resources.entries_changed(url, &different);
                 }
             }
-            Err(trouble) => tracing::warn!(%url, reason = %trouble.reason, "{}", trouble.message),
+            Err(trouble) => {
+                tracing::warn!(%url, reason = %trouble.reason, "{}", trouble.message);
+                troubles.push(trouble);
+            }
         }
     }
+    troubles
 }
 
 /// What the resources of a tenant name.
@@ -109,6 +121,8 @@ async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context:
 struct Declarations {
     applications: BTreeSet<ClientId>,
     vaults: BTreeSet<VaultUrl>,
+    /// What is published for them.
+    care: Care,
 }
 
 impl Declarations {
@@ -119,6 +133,11 @@ impl Declarations {
                 continue;
             };
             all.applications.insert(spec.client_id);
+            if let Some(current) = resource.status.as_ref().and_then(|status| status.current.as_ref()) {
+                let end = current.expires_at.as_ref().map(|end| end.0);
+                all.care.credentials += 1;
+                all.care.nearest_expiry = [all.care.nearest_expiry, end].into_iter().flatten().min();
+            }
             all.vaults
                 .extend(spec.publish.iter().flat_map(|publish| &publish.key_vaults).map(|one| one.vault_url.clone()));
         }

@@ -11,9 +11,12 @@ use kube::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::api::{
-    ClientId, Declared, EntraAppCredential, EntraTenant,
-    values::{VaultName, VaultUrl},
+use crate::{
+    api::{
+        ClientId, Declared, EntraAppCredential, EntraTenant,
+        values::{VaultName, VaultUrl},
+    },
+    facts::Owner,
 };
 
 /// Objects to be looked at. Unbounded: it holds names only, and what reads it merges those that come twice.
@@ -39,6 +42,13 @@ impl<K: kube::Resource<DynamicType = ()>> Queue<K> {
     pub fn push(&self, object: ObjectRef<K>) {
         // Nobody reads any more only when the operator stops.
         drop(self.names.send(object));
+    }
+}
+
+/// Have a resource looked at, wherever it is watched.
+pub fn wake(woken: &[Resources], namespace: &str, name: &str) {
+    for resources in woken {
+        resources.queue.push(ObjectRef::new(name).within(namespace));
     }
 }
 
@@ -82,15 +92,19 @@ impl Resources {
         });
     }
 
-    /// A Secret of ours has changed: look at the resource that it belongs to. Returns whether there is one.
+    /// A Secret of this owner has changed: look at the resource that it belongs to. Which that is, its label decides;
+    /// what an annotation says is only quicker to find, and anybody may have edited it. Returns whether there is one.
     #[must_use]
-    pub fn secret_changed(&self, namespace: &str, resource: &str) -> bool {
-        let key = ObjectRef::new(resource).within(namespace);
-        let there = self.store.get(&key).is_some();
-        if there {
-            self.queue.push(key);
+    pub fn secret_changed(&self, cluster_id: &str, namespace: &str, owner: &str, said: Option<&str>) -> bool {
+        let owns = |name: &str| Owner::of(cluster_id, namespace, name).as_str() == owner;
+        let found = match said.filter(|said| owns(said)) {
+            Some(said) => self.store.get(&ObjectRef::new(said).within(namespace)),
+            None => self.store.find(|one| one.namespace().as_deref() == Some(namespace) && owns(&one.name_any())),
+        };
+        if let Some(resource) = &found {
+            self.queue.push(ObjectRef::from_obj(resource));
         }
-        there
+        found.is_some()
     }
 
     fn wake(&self, concerned: impl Fn(&Declared<EntraAppCredential>) -> bool) {

@@ -16,6 +16,7 @@ mod trouble;
 
 use std::{
     collections::HashMap,
+    fmt,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -23,9 +24,11 @@ use std::{
 
 use azure_core::{
     credentials::TokenCredential,
-    http::{ClientOptions, RetryOptions, Transport, policies::Policy},
+    error::ErrorKind,
+    http::{ClientOptions, RetryOptions, Transport},
 };
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
+use tokio::time::timeout;
 
 pub use address::VaultSuffix;
 pub use projection::Projection;
@@ -35,7 +38,7 @@ pub use tags::Tags;
 use crate::{
     api::values::{VaultName, VaultUrl},
     facts::{Service, Trouble},
-    wire,
+    wire::{self, Scope, Way, in_time::OnlyInTime, ways::Passage},
 };
 
 /// How long one call may take, signing in included: the SDK's credentials sign in while they hold a lock, so that one
@@ -47,10 +50,13 @@ pub struct Vaults {
     transport: Transport,
     credential: Arc<dyn TokenCredential>,
     suffix: VaultSuffix,
-    counting: Option<Arc<dyn Policy>>,
+    wire: Option<wire::Client>,
     /// One per vault: each has asked its vault once where to sign in.
     clients: Mutex<HashMap<VaultUrl, Arc<SecretClient>>>,
 }
+
+/// Which of a vault's limits a call counts in.
+type Counts = fn(VaultUrl) -> Scope;
 
 /// What is being done, to what, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -65,24 +71,62 @@ impl Vaults {
     #[must_use]
     pub fn new(http: reqwest::Client, credential: Arc<dyn TokenCredential>, suffix: VaultSuffix) -> Self {
         let transport = Transport::new(Arc::new(http));
-        Self { transport, credential, suffix, counting: None, clients: Mutex::default() }
+        Self { transport, credential, suffix, wire: None, clients: Mutex::default() }
     }
 
-    /// The same, with every call counted.
+    /// The same, sharing with all other calls what is counted, and what is known of who does not answer.
     #[must_use]
-    pub fn counted(self, metrics: &wire::Metrics) -> Self {
-        Self { counting: Some(metrics.counting(Service::KeyVault)), ..self }
+    pub fn sharing(self, wire: &wire::Client) -> Self {
+        Self { wire: Some(wire.clone()), ..self }
     }
 
-    /// Asks a vault for something. Whether its host is one of the cloud's is looked at first; that its challenge asks for a
-    /// token of that very cloud is looked at by the SDK, before it signs in.
-    async fn ask<T, F>(&self, call: Call<'_>, send: impl FnOnce(Arc<SecretClient>) -> F) -> Result<T, Trouble>
+    /// Asks a vault for something, which counts as this.
+    async fn ask<T, F>(
+        &self,
+        call: Call<'_>,
+        counts: Counts,
+        send: impl FnOnce(Arc<SecretClient>) -> F,
+    ) -> Result<T, Trouble>
     where
         F: Future<Output = azure_core::Result<T>>,
     {
+        let client = self.vault(call)?;
+        self.answered(call, counts, send(client)).await
+    }
+
+    /// A vault to be asked. Whether its host is one of the cloud's is looked at first; that its challenge asks for a token
+    /// of that very cloud is looked at by the SDK, before it signs in.
+    fn vault(&self, call: Call<'_>) -> Result<Arc<SecretClient>, Trouble> {
         let Some(origin) = self.suffix.origin(call.url) else { return Err(trouble::elsewhere(call, &self.suffix)) };
-        let client = self.client(origin).map_err(|error| trouble::of(call, &error))?;
-        within(call, send(client)).await
+        self.client(origin).map_err(|error| trouble::of(call, &error))
+    }
+
+    /// One request and its answer, unless the vault is known not to answer, or was asked too much.
+    async fn answered<T>(
+        &self,
+        call: Call<'_>,
+        counts: Counts,
+        sent: impl Future<Output = azure_core::Result<T>>,
+    ) -> Result<T, Trouble> {
+        let passage = self.wire.as_ref().map(|wire| self.go(wire, call, counts)).transpose()?;
+        let ended = timeout(CALL, sent).await;
+        let is_answer = |error: &azure_core::Error| matches!(error.kind(), ErrorKind::HttpResponse { .. });
+        if let (Some(passage), Ok(answer)) = (passage, &ended)
+            && answer.as_ref().err().is_none_or(is_answer)
+        {
+            passage.answered();
+        }
+        match ended {
+            Ok(answer) => answer.map_err(|error| trouble::of(call, &error)),
+            Err(_) => Err(trouble::silence(call, CALL)),
+        }
+    }
+
+    fn go<'a>(&self, wire: &'a wire::Client, call: Call<'_>, counts: Counts) -> Result<Passage<'a>, Trouble> {
+        let (doing, url) = (call.to_string(), self.suffix.origin(call.url).unwrap_or_else(|| call.url.clone()));
+        let passage = wire.ways().go(Way::Vault(url.clone()), &doing)?;
+        wire.quotas().take(Service::KeyVault, &doing, &[counts(url)])?;
+        Ok(passage)
     }
 
     fn client(&self, origin: VaultUrl) -> azure_core::Result<Arc<SecretClient>> {
@@ -90,10 +134,11 @@ impl Vaults {
         if let Some(client) = clients.get(&origin) {
             return Ok(Arc::clone(client));
         }
+        let counting = self.wire.iter().map(|wire| wire.metrics().counting(Service::KeyVault));
         let client_options = ClientOptions {
             transport: Some(self.transport.clone()),
             retry: RetryOptions::none(),
-            per_try_policies: self.counting.iter().cloned().collect(),
+            per_try_policies: counting.chain([Arc::new(OnlyInTime) as _]).collect(),
             ..ClientOptions::default()
         };
         let options = SecretClientOptions { client_options, ..SecretClientOptions::default() };
@@ -103,28 +148,74 @@ impl Vaults {
     }
 }
 
-/// A call within its time limit.
-async fn within<T>(call: Call<'_>, sent: impl Future<Output = azure_core::Result<T>>) -> Result<T, Trouble> {
-    match tokio::time::timeout(CALL, sent).await {
-        Ok(answer) => answer.map_err(|error| trouble::of(call, &error)),
-        Err(_) => Err(trouble::silence(call, CALL)),
+impl fmt::Display for Call<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { doing, url, name } = self;
+        match name {
+            Some(name) => write!(out, "{doing} secret {name} of {url}"),
+            None => write!(out, "{doing} of {url}"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use azure_core::credentials::{AccessToken, TokenRequestOptions};
+
     use super::*;
-    use crate::facts::Effect;
+    use crate::{
+        api::Reason,
+        facts::Effect,
+        wire::{InTime, Limits, quotas::Limit},
+    };
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+            std::future::pending().await
+        }
+    }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_never_answers_ends() {
+    async fn a_call_that_never_answers_ends_and_the_next_is_not_even_made() {
+        let wire = wire::Client::new(wire::Settings::default()).unwrap();
+        let vaults = Vaults::new(wire.http().clone(), Arc::new(Nobody), "vault.azure.net".into()).sharing(&wire);
         let (url, name) = (VaultUrl::from("https://kv-a.vault.azure.net"), VaultName::from("a"));
         let call = Call { doing: "write", url: &url, name: Some(&name) };
-        let trouble = within(call, std::future::pending::<azure_core::Result<()>>()).await.unwrap_err();
+        let trouble = vaults
+            .answered(call, Scope::VaultCalls, std::future::pending::<azure_core::Result<()>>())
+            .await
+            .unwrap_err();
         assert_eq!(trouble.effect, Effect::Unknown);
         assert_eq!(
             trouble.message,
             "could not write secret a of https://kv-a.vault.azure.net: there was no answer within 30s"
         );
+        let next = vaults.answered(call, Scope::VaultCalls, std::future::ready(Ok(()))).await.unwrap_err();
+        assert_eq!(next.effect, Effect::NotSent);
+        assert_eq!(
+            next.message,
+            "could not write secret a of https://kv-a.vault.azure.net: nothing was sent, because \
+             https://kv-a.vault.azure.net did not answer a moment ago"
+        );
+    }
+
+    #[tokio::test]
+    async fn more_than_a_vault_takes_is_not_sent() {
+        let none = |per| Limit { most: 0, per: Duration::from_secs(per) };
+        let limits = Limits { vault_creates: none(7), vault_calls: none(9), ..Limits::default() };
+        let wire = wire::Client::new(wire::Settings { limits, ..wire::Settings::default() }).unwrap();
+        let vaults = Vaults::new(wire.http().clone(), Arc::new(Nobody), "vault.azure.net".into()).sharing(&wire);
+        let url = VaultUrl::from("https://KV-a.vault.azure.net/");
+        let (wanted, name) = (projection::tests::projection(), VaultName::from("a"));
+        let write = vaults.write(&url, &name, &wanted, InTime::always()).await.unwrap_err();
+        assert_eq!((write.reason, write.effect), (Reason::Throttled, Effect::NotSent));
+        assert_eq!(write.retry_after, Some(Duration::from_secs(7)));
+        let list = vaults.list(&url).await.unwrap_err();
+        assert_eq!((list.reason, list.retry_after), (Reason::Throttled, Some(Duration::from_secs(9))));
+        assert!(list.message.contains("limit on calls of https://kv-a.vault.azure.net"), "{}", list.message);
     }
 }

@@ -88,7 +88,7 @@ impl Projection {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
@@ -103,14 +103,7 @@ mod tests {
         let attempt =
             |chance| Attempt { nonce: Nonce::of([chance; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH };
         Entry {
-            owner: Owner::of("cluster", "payments", "api"),
-            resource: "api".into(),
-            tenant: TenantId(Uuid::from_u128(1)),
-            client_id: ClientId(Uuid::from_u128(2)),
-            kind: CredentialKind::ClientSecret,
-            sequence: Sequence(7),
             attempts: vec![attempt(1), attempt(2)],
-            replaces: None,
             kept: Some(Kept {
                 key_id: KeyId(Uuid::from_u128(3)),
                 issued_at: Timestamp::UNIX_EPOCH,
@@ -118,14 +111,17 @@ mod tests {
             }),
             stage: Stage::Publishing,
             published_to: vec![TargetId::Secret(ObjectName::from("api"))],
-            verified_at: None,
-            published_at: None,
-            proven_at: None,
-            abandoned_at: None,
+            ..Entry::opened(
+                Owner::of("cluster", "payments", "api"),
+                "api",
+                (TenantId(Uuid::from_u128(1)), ClientId(Uuid::from_u128(2)), CredentialKind::ClientSecret),
+                Sequence(7),
+                attempt(1),
+            )
         }
     }
 
-    fn projection() -> Projection {
+    pub(in crate::vault) fn projection() -> Projection {
         Projection::of(&entry(), &"https://login.microsoftonline.com".into(), "hush".into()).unwrap()
     }
 

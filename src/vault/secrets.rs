@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
+use azure_core::http::{ClientMethodOptions, Context, Pager};
 use azure_security_keyvault_secrets::{
     ResourceExt, SecretClient,
     models::{
-        Secret, SecretAttributes, SecretClientUpdateSecretPropertiesOptions, SecretProperties,
-        UpdateSecretPropertiesParameters,
+        ListSecretPropertiesResult, Secret, SecretAttributes, SecretClientSetSecretOptions,
+        SecretClientUpdateSecretPropertiesOptions, SecretProperties, UpdateSecretPropertiesParameters,
     },
 };
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{Call, Projection, Tags, Vaults, trouble, within};
+use super::{Call, Projection, Tags, Vaults, trouble};
 use crate::{
     api::values::{VaultName, VaultUrl},
     facts::{Carried, Effect, Owner, TargetState, Trouble},
+    wire::{InTime, Scope},
 };
 
 /// Why an answer is none.
@@ -60,12 +62,20 @@ impl Vaults {
         }
     }
 
-    /// Adds a version, and says what is under the name afterwards. Whether to write at all is for whoever has read
-    /// before: a PUT always makes a version.
-    pub async fn write(&self, url: &VaultUrl, name: &VaultName, wanted: &Projection) -> Result<Carried, Trouble> {
+    /// Adds a version, if that is still in time, and says what is under the name afterwards. Whether to write at all is for
+    /// whoever has read before: a PUT always makes a version.
+    pub async fn write(
+        &self,
+        url: &VaultUrl,
+        name: &VaultName,
+        wanted: &Projection,
+        in_time: InTime,
+    ) -> Result<Carried, Trouble> {
         let call = Call { doing: "write", url, name: Some(name) };
-        let sent = self.ask(call, |client| async move {
-            client.set_secret(name.as_str(), wanted.parameters().try_into()?, None).await.map(drop)
+        let method_options = ClientMethodOptions { context: Context::new().with_value(in_time) };
+        let options = SecretClientSetSecretOptions { method_options };
+        let sent = self.ask(call, Scope::VaultCreates, |client| async move {
+            client.set_secret(name.as_str(), wanted.parameters().try_into()?, Some(options)).await.map(drop)
         });
         sent.await.map_err(|trouble| trouble::hushed(trouble, &wanted.value))?;
         let call = Call { doing: "read back", ..call };
@@ -78,25 +88,29 @@ impl Vaults {
     /// The entries of a vault that bear an owner. One that is missing here may still be deleted but recoverable.
     pub async fn list(&self, url: &VaultUrl) -> Result<Vec<Listed>, Trouble> {
         let call = Call { doing: "list the secrets", url, name: None };
-        let mut items = self.ask(call, |client| async move { client.list_secret_properties(None) }).await?;
-        let mut listed = vec![];
-        while let Some(item) = within(call, items.try_next()).await? {
-            listed.extend(Listed::of(&item));
-        }
-        Ok(listed)
+        let items = self.vault(call)?.list_secret_properties(None).map_err(|error| trouble::of(call, &error))?;
+        Ok(self.pages(call, items).await?.iter().filter_map(Listed::of).collect())
     }
 
     /// All versions under a name.
     pub async fn versions(&self, url: &VaultUrl, name: &VaultName) -> Result<Vec<Version>, Trouble> {
         let call = Call { doing: "list the versions of", url, name: Some(name) };
-        let listing =
-            |client: Arc<SecretClient>| async move { client.list_secret_properties_versions(name.as_str(), None) };
-        let mut items = self.ask(call, listing).await?;
-        let mut versions = vec![];
-        while let Some(item) = within(call, items.try_next()).await? {
-            versions.extend(Version::of(&item));
+        let items = self.vault(call)?.list_secret_properties_versions(name.as_str(), None);
+        let items = items.map_err(|error| trouble::of(call, &error))?;
+        Ok(self.pages(call, items).await?.iter().filter_map(Version::of).collect())
+    }
+
+    /// Everything that a list has. Each page is a request of its own.
+    async fn pages(
+        &self,
+        call: Call<'_>,
+        items: Pager<ListSecretPropertiesResult>,
+    ) -> Result<Vec<SecretProperties>, Trouble> {
+        let (mut pages, mut all) = (items.into_pages(), vec![]);
+        while let Some(page) = self.answered(call, Scope::VaultCalls, pages.try_next()).await? {
+            all.extend(page.into_model().map_err(|error| trouble::of(call, &error))?.value);
         }
-        Ok(versions)
+        Ok(all)
     }
 
     /// Takes a version out of use, if it bears this owner. One that is gone or out of use already is as it shall be.
@@ -114,7 +128,7 @@ impl Vaults {
         let attributes = SecretAttributes { enabled: Some(false), ..SecretAttributes::default() };
         let disabled = UpdateSecretPropertiesParameters { secret_attributes: Some(attributes), ..Default::default() };
         let this = SecretClientUpdateSecretPropertiesOptions { secret_version: Some(found.id), ..Default::default() };
-        self.ask(call, |client| async move {
+        self.ask(call, Scope::VaultCalls, |client| async move {
             client.update_secret_properties(name.as_str(), disabled.try_into()?, Some(this)).await.map(drop)
         })
         .await
@@ -128,7 +142,12 @@ impl Vaults {
     }
 
     async fn latest(&self, call: Call<'_>, name: &VaultName) -> Result<Secret, Trouble> {
-        self.ask(call, |client| async move { client.get_secret(name.as_str(), None).await?.into_model() }).await
+        self.ask(
+            call,
+            Scope::VaultCalls,
+            |client| async move { client.get_secret(name.as_str(), None).await?.into_model() },
+        )
+        .await
     }
 
     /// Whether a name that is not there is free, or taken by something deleted.
@@ -136,7 +155,7 @@ impl Vaults {
         let looking = |client: Arc<SecretClient>| async move {
             client.get_deleted_secret(name.as_str(), None).await?.into_model()
         };
-        match self.ask(call, looking).await {
+        match self.ask(call, Scope::VaultCalls, looking).await {
             Ok(deleted) => TargetState::Troubled(trouble::deleted(call, deleted.scheduled_purge_date)),
             // Who may write need not be allowed to see what is deleted; a write says the same more precisely.
             Err(trouble) if trouble::is_absence(&trouble) || trouble::is_forbidden(&trouble) => TargetState::Absent,

@@ -11,21 +11,20 @@ use azure_core::{
     time::OffsetDateTime,
 };
 use azure_security_keyvault_secrets::models::{KeyVaultError, KeyVaultErrorError};
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Call, VaultSuffix};
 use crate::{
     api::Reason,
     facts::{Effect, Service, Trouble},
+    wire::{Told, effect},
 };
 
 /// What Key Vault says of a name that is not there.
 const NOT_FOUND: &str = "SecretNotFound";
 /// As much of an answer as is repeated.
 const LONGEST_QUOTE: usize = 400;
-/// However long a vault asks us to wait, it is asked again after this.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// What an error of the SDK means.
 pub(super) fn of(call: Call<'_>, error: &Error) -> Trouble {
@@ -43,6 +42,10 @@ pub(super) fn of(call: Call<'_>, error: &Error) -> Trouble {
                 &format!("there was no whole answer: {}", chain(error)),
             );
             Trouble { remedy: UNREACHABLE.into(), ..base }
+        }
+        _ if effect::of_error(error) == Effect::NotSent => {
+            let said = format!("nothing was sent: {}", chain(error));
+            Trouble { remedy: UNREACHABLE.into(), ..trouble(call, Reason::Unreachable, Effect::NotSent, &said) }
         }
         // What cannot be decoded is not repeated: there is a value in it. A challenge has none.
         _ if chain(error).contains("challenge") => {
@@ -171,10 +174,9 @@ fn answered(call: Call<'_>, status: u16, response: &RawResponse) -> Trouble {
         serde_json::from_slice::<KeyVaultError>(response.body()).ok().and_then(|body| body.error);
     let code = said.as_ref().and_then(innermost);
     let (reason, remedy) = meaning(status, code.as_deref().unwrap_or_default());
-    let header =
-        |name: &'static str| response.headers().get_str(&HeaderName::from_static(name)).ok().map(str::to_owned);
-    let at = header("date").and_then(|date| rfc2822::parse(&date).ok()).map(|time| time.timestamp());
-    let trace_id = header("x-ms-request-id");
+    let header = |name| response.headers().get_optional_str(&HeaderName::from_static(name));
+    let Told { at, retry_after } = Told::of(header, Timestamp::now());
+    let trace_id = header("x-ms-request-id").map(str::to_owned);
     let mut ids = vec![format!("{status}{}", code.as_ref().map(|code| format!(" {code}")).unwrap_or_default())];
     ids.extend(trace_id.as_ref().map(|id| format!("request {id}")));
     ids.extend(at.map(|time| time.to_string()));
@@ -184,9 +186,9 @@ fn answered(call: Call<'_>, status: u16, response: &RawResponse) -> Trouble {
     Trouble {
         remedy: remedy.into(),
         trace_id,
-        correlation_id: header("x-ms-client-request-id"),
+        correlation_id: header("x-ms-client-request-id").map(str::to_owned),
         at,
-        retry_after: header("retry-after").as_deref().and_then(seconds),
+        retry_after,
         code,
         ..trouble(call, reason, effect, &format!("the answer was {}{quote}", ids.join(", ")))
     }
@@ -233,26 +235,24 @@ fn not_signed_in(call: Call<'_>, error: &Error) -> Trouble {
         ErrorKind::Connection | ErrorKind::Io => (Reason::Unreachable, None),
         _ => (Reason::OperatorCannotSignIn, None),
     };
-    let header =
-        |name: &'static str| response?.headers().get_str(&HeaderName::from_static(name)).ok().map(str::to_owned);
+    let header = |name| response?.headers().get_optional_str(&HeaderName::from_static(name));
+    let told = Told::of(header, Timestamp::now());
     let said = format!("the operator itself got no token: {}", flat(&cause.to_string()));
     Trouble {
         service: Service::Token,
         remedy: "See the conditions of the EntraTenant, which say how the operator signs in".into(),
-        trace_id: header("x-ms-request-id"),
-        retry_after: header("retry-after").as_deref().and_then(seconds),
+        trace_id: header("x-ms-request-id").map(str::to_owned),
+        retry_after: told.retry_after,
         ..trouble(call, reason, Effect::NotSent, &said)
     }
 }
 
 fn trouble(call: Call<'_>, reason: Reason, effect: Effect, said: &str) -> Trouble {
-    let Call { doing, url, name } = call;
-    let what = name.map_or_else(|| format!("of {url}"), |name| format!("secret {name} of {url}"));
     Trouble {
         reason,
         service: Service::KeyVault,
         effect,
-        message: format!("could not {doing} {what}: {said}"),
+        message: format!("could not {call}: {said}"),
         remedy: String::new(),
         code: None,
         trace_id: None,
@@ -260,10 +260,6 @@ fn trouble(call: Call<'_>, reason: Reason, effect: Effect, said: &str) -> Troubl
         at: None,
         retry_after: None,
     }
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    text.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// A text on one line, shortened.
@@ -288,7 +284,10 @@ mod tests {
     use azure_core::http::{StatusCode, headers::Headers};
 
     use super::*;
-    use crate::api::values::{VaultName, VaultUrl};
+    use crate::{
+        api::values::{VaultName, VaultUrl},
+        wire::told,
+    };
 
     fn asked<T>(judge: impl FnOnce(Call<'_>) -> T) -> T {
         let (url, name) = (VaultUrl::from("https://kv-a.vault.azure.net"), VaultName::from("a"));
@@ -316,7 +315,7 @@ mod tests {
              2026-11-21T08:00:00Z: Caller is not authorized."
         );
         assert_eq!((trouble.trace_id.as_deref(), trouble.code.as_deref()), (Some("6b1e"), Some("ForbiddenByRbac")));
-        assert_eq!(trouble.retry_after, Some(LONGEST_WAIT));
+        assert_eq!(trouble.retry_after, Some(told::LONGEST));
     }
 
     #[test]
@@ -349,6 +348,15 @@ mod tests {
             assert_eq!((trouble.reason, trouble.effect), (reason, Effect::NotSent), "{said}");
             assert!(trouble.message.ends_with(said));
         }
+    }
+
+    #[test]
+    fn a_date_until_which_to_stay_away_is_read_by_the_clock_of_the_vault() {
+        let date = ("date", "Sat, 21 Nov 2026 08:00:00 GMT");
+        let waits = |until| refused(StatusCode::TooManyRequests, &[date, ("retry-after", until)], "").retry_after;
+        assert_eq!(waits("Sat, 21 Nov 2026 08:01:30 GMT"), Some(Duration::from_secs(90)));
+        assert_eq!(waits("Mon, 21 Nov 2044 07:00:00 GMT"), Some(told::LONGEST));
+        assert_eq!((waits("7"), waits("soon")), (Some(Duration::from_secs(7)), None));
     }
 
     #[test]

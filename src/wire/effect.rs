@@ -1,11 +1,12 @@
 //! Whether a call that did not bring what it was to bring has had its effect. Only two ends are certain: what never got
-//! a connection was not sent, and what the service said no to was refused. Everything else is unknown, since the service
+//! a connection, or was too late for one, was not sent, and what the service said no to was refused. Everything else is unknown, since the service
 //! may have done it, or still do it. Pure.
 
 use std::{error::Error, iter};
 
 use azure_core::error::ErrorKind;
 
+use super::in_time::TooLate;
 use crate::facts::Effect;
 
 /// What an answer with this status says; nothing where it brings what was asked for.
@@ -23,11 +24,12 @@ pub const fn of_status(status: u16) -> Option<Effect> {
 /// What an error instead of an answer says.
 #[must_use]
 pub fn of_error(error: &(dyn Error + 'static)) -> Effect {
-    let unconnected = |error: &(dyn Error + 'static)| {
+    let unsent = |error: &(dyn Error + 'static)| {
         error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
             || error.downcast_ref::<azure_core::Error>().is_some_and(|error| *error.kind() == ErrorKind::Connection)
+            || error.is::<TooLate>()
     };
-    if chain(error).any(unconnected) { Effect::NotSent } else { Effect::Unknown }
+    if chain(error).any(unsent) { Effect::NotSent } else { Effect::Unknown }
 }
 
 /// What is at the bottom of an error, without the address that the layers above it repeat.

@@ -1,22 +1,27 @@
 //! What every call outside of the cluster shares: one HTTP client, what the end of a call says about its effect, for how
-//! long to stay away, how much may be asked at all, and the counting of it. It knows HTTP, and no service: what an answer
-//! means is said by the adapter that asked. It never sleeps and never asks twice; when to ask again is planned elsewhere.
+//! long to stay away, how much may be asked at all, who does not answer at this moment, and the counting of it. It knows
+//! HTTP, and no service: what an answer means is said by the adapter that asked. It never sleeps and never asks twice;
+//! when to ask again is planned elsewhere.
 //!
-//! Reading order: [`effect`], [`told`], [`quotas`], [`metrics`].
+//! Reading order: [`effect`], [`told`], [`quotas`], [`ways`], [`in_time`], [`metrics`].
 
 pub mod effect;
+pub mod in_time;
 pub mod metrics;
 pub mod quotas;
 pub mod told;
+pub mod ways;
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Certificate, ClientBuilder, redirect, retry};
 
 pub use self::{
+    in_time::InTime,
     metrics::Metrics,
     quotas::{Limits, Quotas, Scope},
     told::Told,
+    ways::{Way, Ways},
 };
 
 /// For how long anything is waited for.
@@ -90,6 +95,7 @@ struct Inside {
     fresh: reqwest::Client,
     metadata: reqwest::Client,
     quotas: Quotas,
+    ways: Ways,
     patience: Patience,
     metrics: Metrics,
 }
@@ -107,6 +113,7 @@ impl Client {
             fresh: built(outside().http1_only().pool_max_idle_per_host(0).timeout(patience.effect))?,
             metadata: built(common(patience).no_proxy())?,
             quotas: Quotas::new(limits, metrics.clone()),
+            ways: Ways::default(),
             patience,
             metrics,
         })))
@@ -135,6 +142,12 @@ impl Client {
     #[must_use]
     pub fn quotas(&self) -> &Quotas {
         &self.0.quotas
+    }
+
+    /// Which ways lead nowhere at this moment.
+    #[must_use]
+    pub fn ways(&self) -> &Ways {
+        &self.0.ways
     }
 
     /// For how long anything is waited for.

@@ -42,6 +42,8 @@ pub struct Limits {
     pub token_requests: Limit,
     /// New versions in a Key Vault.
     pub vault_creates: Limit,
+    /// Everything else that a Key Vault is asked for.
+    pub vault_calls: Limit,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             personal_writes: limit(60, 60),
             token_requests: limit(15, 10),
             vault_creates: limit(300, 10),
+            vault_calls: limit(4_000, 10),
         }
     }
 }
@@ -70,6 +73,8 @@ pub enum Scope {
     TokenRequests(TenantId, Option<ClientId>),
     /// New versions in a Key Vault.
     VaultCreates(VaultUrl),
+    /// Everything else that a Key Vault is asked for.
+    VaultCalls(VaultUrl),
 }
 
 impl fmt::Display for Scope {
@@ -83,6 +88,7 @@ impl fmt::Display for Scope {
             Self::TokenRequests(tenant, Some(client)) => write!(out, "sign-ins of {client} in tenant {tenant}"),
             Self::TokenRequests(tenant, None) => write!(out, "sign-ins of the operator in tenant {tenant}"),
             Self::VaultCreates(vault) => write!(out, "new versions in {vault}"),
+            Self::VaultCalls(vault) => write!(out, "calls of {vault}"),
         }
     }
 }
@@ -144,6 +150,7 @@ impl Windows {
             Scope::PersonalWrites(_) => self.limits.personal_writes,
             Scope::TokenRequests(..) => self.limits.token_requests,
             Scope::VaultCreates(_) => self.limits.vault_creates,
+            Scope::VaultCalls(_) => self.limits.vault_calls,
         }
     }
 

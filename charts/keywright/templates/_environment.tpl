@@ -3,6 +3,7 @@
 {{- $said := list
   (list "KEYWRIGHT_NAMESPACES" (join "," .Values.watchNamespaces))
   (list "KEYWRIGHT_CLUSTER_ID" .Values.clusterId)
+  (list "KEYWRIGHT_ARGO_ROLLOUTS" (ternary "true" "" .Values.argoRollouts))
   (list "KEYWRIGHT_LOG_FORMAT" .Values.log.format)
   (list "KEYWRIGHT_LOG" .Values.log.filter)
   (list "KEYWRIGHT_CA_FILE" (ternary "/etc/keywright/ca/ca.crt" "" (not (empty .Values.caBundle.configMap))))

@@ -1,8 +1,9 @@
 {{/* What the operator does in a namespace that it works on. */}}
 {{- define "keywright.rights.namespace" -}}
+# Patched are the finalizers of those with which something is to go when they are deleted.
 - apiGroups: [keywright.dev]
   resources: [entraappcredentials]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [keywright.dev]
   resources: [entraappcredentials/status]
   verbs: [update]
@@ -11,10 +12,28 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, patch, delete]
-# Who still holds an old credential.
+# Who still holds an old credential, and who makes those that do.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [list, watch, patch]
+{{- if .Values.argoRollouts }}
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [list, watch, patch]
+{{- end }}
+# Two annotations, by which the pods of a federated ServiceAccount learn as whom they sign in. None is ever created.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, patch]
+{{- if .Values.federation.allowTokenRequests }}
+# To prove that Entra takes the tokens of an account. What they may be for is in policy.yaml.
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}
 {{ include "keywright.rights.events" . }}
 {{- end }}
 
@@ -45,6 +64,9 @@
 - apiGroups: [keywright.dev]
   resources: [entratenants/status]
   verbs: [update]
+# Who issues the tokens of this cluster, as it spells it. Kubernetes lets every ServiceAccount read that, but some take it away.
+- nonResourceURLs: [/.well-known/openid-configuration]
+  verbs: [get]
 # Labels, by which grants select; and whether one is being deleted.
 - apiGroups: [""]
   resources: [namespaces]

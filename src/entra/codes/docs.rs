@@ -74,7 +74,7 @@ fn page() -> String {
         let head = "| Answer | Reason | What it means | What to do |\n|---|---|---|---|";
         writeln!(page, "\n## {title}\n\n{explanation}\n\n{head}").unwrap();
         for (answer, Code { reason, meaning, remedy, .. }) in coded.chain(otherwise) {
-            let link = format!("[{reason}](reasons.md#{})", reason.as_str().to_lowercase());
+            let link = format!("[{reason}](what-can-go-wrong.md#{})", reason.as_str().to_lowercase());
             writeln!(page, "| {answer} | {link} | {meaning}. | {remedy}. |").unwrap();
         }
     }

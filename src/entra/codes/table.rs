@@ -86,12 +86,19 @@ pub const CODES: &[Code] = &[
         "Set the audience to the cloud's own, which is api://AzureADTokenExchange in the public cloud",
     ),
     row(
-        &[700_213, 7_002_138],
+        &[700_213],
         Wrong,
         Reason::CredentialUnknown,
         "No federated credential of the application has the token's subject; upper and lower case are told apart",
         "For some minutes after it was made, wait. Otherwise the subject must be \
          system:serviceaccount:<namespace>:<name>, as it is spelled in the cluster",
+    ),
+    row(
+        &[7_002_138],
+        Wrong,
+        Reason::CredentialUnknown,
+        "A federated credential of the application has the token's subject, but with other upper and lower case",
+        "Add a federated credential with the subject as the token spells it, and remove the other one",
     ),
     row(
         &[7_000_226, 7_002_131],
@@ -239,6 +246,14 @@ pub const CODES: &[Code] = &[
         Reason::Unreachable,
         "Entra could not fetch the discovery document or the keys of the token's issuer",
         "If it lasts: the cluster's issuer must answer on the public internet, with a certificate that everybody trusts",
+    ),
+    row(
+        &[7_000_272],
+        Unavailable,
+        Reason::Unreachable,
+        "The key that signed the token is not among those that its issuer publishes, or is so new that Entra has yet to fetch it",
+        "After the cluster's signing key has changed, wait. Otherwise see that the issuer's published keys (JWKS) have the \
+         API server's",
     ),
 ];
 
