@@ -36,10 +36,16 @@ bench: toolchains ## Measure it under 1,000 resources, as it ships; figures for 
 	@exec $(TARGET)/release/keywright-bench $(ARGS)
 
 .PHONY: sweep
-sweep: toolchains ## Kill the operator around every request of a first issue, and see it end well all the same
+sweep: toolchains ## Kill the operator around every request of a first issue, of a rotation and of a set-up of federation, and see them end well all the same
 	$(CARGO) build --quiet --locked --workspace
 	$(TARGET)/debug/keywright-sandbox build
-	$(CARGO) test --quiet --locked --test scenarios -- --ignored --nocapture sweep
+	$(CARGO) test --quiet --locked --test scenarios -- --ignored --nocapture --test-threads 1 sweep
+
+.PHONY: soak
+soak: toolchains ## Rotate 2,000 times in foul weather from a seed, and see every promise kept; takes half an hour
+	$(CARGO) build --quiet --locked --workspace
+	$(TARGET)/debug/keywright-sandbox build
+	$(CARGO) test --quiet --locked --test scenarios -- --ignored --nocapture soak
 
 .PHONY: conformance
 conformance: toolchains ## Hold the simulator of Azure to Microsoft's own Python clients; needs Python 3.11

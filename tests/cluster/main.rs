@@ -2,6 +2,10 @@
 //! whatever happens on the way. Each test has a namespace and a proxy of its own on one control plane.
 
 #[cfg(test)]
+mod attending;
+#[cfg(test)]
+mod federating;
+#[cfg(test)]
 mod merging;
 #[cfg(test)]
 mod place;
@@ -13,6 +17,8 @@ mod reading;
 mod records;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod rolling;
 
 use std::{future::Future, process::ExitCode, sync::Arc};
 
@@ -86,6 +92,25 @@ fn tests(shared: &Arc<Shared>) -> Vec<Trial> {
             the_cluster_names_itself
             events_say_once_what_went_well
             the_clock_is_the_api_server_s;
+        rolling:
+            workloads_say_what_they_read_and_how_far_they_are
+            a_roll_is_an_annotation_and_nothing_else
+            an_annotation_that_somebody_else_keeps_is_theirs
+            a_workload_that_has_gone_is_not_brought_back
+            a_lost_answer_of_a_roll_is_unknown
+            rollouts_of_argo_s_count_where_it_is_installed;
+        federating:
+            an_account_says_as_whom_its_pods_sign_in_and_no_more
+            what_somebody_else_says_of_an_account_is_theirs
+            an_account_that_has_gone_is_not_brought_back
+            a_lost_answer_of_an_annotation_is_unknown
+            the_issuer_is_told_as_the_cluster_spells_it
+            who_may_not_read_the_issuer_is_told_so
+            a_token_is_for_one_audience_and_minutes
+            without_a_token_it_is_told_why;
+        attending:
+            whoever_attends_hears_of_what_concerns_them
+            a_watch_that_breaks_off_misses_nothing;
     )
 }
 

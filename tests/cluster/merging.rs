@@ -61,7 +61,7 @@ pub async fn a_secret_to_merge_into_is_never_brought_back(place: Place) {
     outpaced(&secrets.write(namespace, &wanted, Some(&old)).await);
     place.somebody_deletes("app").await;
     outpaced(&secrets.write(namespace, &wanted, Some(&old)).await);
-    assert_eq!(secrets.read(namespace, &wanted).await, TargetState::Absent);
+    assert_eq!(place.seen(&wanted).await.unwrap(), TargetState::Absent);
 
     somebody_applies(&place, json!({"theirs": "eA=="})).await;
     outpaced(&secrets.write(namespace, &wanted, Some(&old)).await);

@@ -3,8 +3,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use http::HeaderName;
 use jiff::Timestamp;
 use k8s_openapi::api::{
+    apps::v1::Deployment,
     core::v1::{Namespace, Secret, ServiceAccount},
     rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
 };
@@ -16,8 +18,9 @@ use keywright::{
         records::{Keep, Records},
         secrets::Secrets,
         wanted::{Issued, Wanted},
+        workloads::Workloads,
     },
-    facts::{Attempt, Carried, Entry, Kept, Nonce, Owner, Record, Sequence, Stage, TargetState},
+    facts::{Attempt, Carried, Entry, Kept, Nonce, Owner, Record, Sequence, TargetState, Trouble, WorkloadSeen},
 };
 use keywright_sandbox::{KUBERNETES, Plane, Proxy, Rule, Via, faults::Point};
 use kube::{
@@ -41,6 +44,8 @@ pub struct Place {
     pub admin: Client,
     /// The same for the rooms that are tested, for when the ServiceAccount has gone with its namespace.
     pub all_rights: Connection,
+    /// The same as somebody who may do nothing.
+    pub no_rights: Connection,
     /// The name of the namespace.
     pub namespace: String,
     /// What stands between us and the API server.
@@ -51,6 +56,8 @@ pub struct Place {
     pub records: Records,
     /// The published Secrets, by that way.
     pub secrets: Secrets,
+    /// The workloads, by that way.
+    pub workloads: Workloads,
 }
 
 impl Place {
@@ -65,10 +72,11 @@ impl Place {
         permit(&admin, name).await;
 
         let proxy = Proxy::start(plane).await.unwrap();
-        let way = way_of(&plane.kubeconfig_for(name, "keywright", Via::Proxy(&proxy)).await.unwrap()).await;
-        let (records, secrets) = (Records::new(&way), Secrets::new(&way));
-        let all_rights = way_of(&plane.kubeconfig()).await;
-        Self { admin, all_rights, namespace: name.to_owned(), proxy, way, records, secrets }
+        let way = way_of(&plane.kubeconfig_for(name, "keywright", Via::Proxy(&proxy)).await.unwrap(), None).await;
+        let (records, secrets, workloads) = (Records::new(&way), Secrets::new(&way), Workloads::new(&way, true));
+        let all_rights = way_of(&plane.kubeconfig(), None).await;
+        let no_rights = way_of(&plane.kubeconfig(), Some("nobody")).await;
+        Self { admin, all_rights, no_rights, namespace: name.to_owned(), proxy, way, records, secrets, workloads }
     }
 
     /// The Secrets of the namespace, as somebody else writes them.
@@ -96,23 +104,13 @@ impl Place {
 
     /// An entry of this place's resource, open.
     pub fn entry(&self, sequence: u32) -> Entry {
-        Entry {
-            owner: self.owner(),
-            resource: "payments-api".into(),
-            tenant: TenantId(Uuid::from_u128(1)),
-            client_id: ClientId(Uuid::from_u128(2)),
-            kind: CredentialKind::ClientSecret,
-            sequence: Sequence(sequence),
-            attempts: vec![attempt(0)],
-            replaces: None,
-            kept: None,
-            stage: Stage::Unpublished,
-            published_to: vec![],
-            verified_at: None,
-            published_at: None,
-            proven_at: None,
-            abandoned_at: None,
-        }
+        Entry::opened(
+            self.owner(),
+            "payments-api",
+            (TenantId(Uuid::from_u128(1)), ClientId(Uuid::from_u128(2)), CredentialKind::ClientSecret),
+            Sequence(sequence),
+            attempt(0),
+        )
     }
 
     /// An entry that keeps a credential.
@@ -149,12 +147,47 @@ impl Place {
         Wanted::new(Some(&target), &issued).unwrap()
     }
 
+    /// What is at a target.
+    pub async fn seen(&self, wanted: &Wanted) -> Result<TargetState, Trouble> {
+        self.secrets.read(&self.namespace, &wanted.name, async { Ok(wanted) }).await
+    }
+
     /// What is at a target, where something must be.
     pub async fn carried(&self, wanted: &Wanted) -> Carried {
-        match self.secrets.read(&self.namespace, wanted).await {
+        match self.seen(wanted).await.unwrap() {
             TargetState::Present(carried) => carried,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A workload as it is now, if there is one.
+    pub async fn workload(&self, name: &str) -> Option<WorkloadSeen> {
+        self.workloads.list(&self.namespace).await.unwrap().into_iter().find(|one| one.id.name == name)
+    }
+
+    /// Have somebody else deploy something that reads a Secret.
+    pub async fn somebody_deploys(&self, name: &str, secret: &str) {
+        let labels = json!({"app": name});
+        let container = json!({"name": "app", "image": "none", "envFrom": [{"secretRef": {"name": secret}}]});
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+        let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+        self.somebody_makes::<Deployment>(name, json!({"spec": spec})).await;
+    }
+
+    /// Have somebody else make an object.
+    pub async fn somebody_makes<K>(&self, name: &str, mut object: Value) -> K
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
+    {
+        object["metadata"]["name"] = json!(name);
+        Api::namespaced(self.admin.clone(), &self.namespace)
+            .create(&PostParams::default(), &made(object))
+            .await
+            .unwrap()
     }
 
     /// The point where requests about this namespace's Secrets pass.
@@ -191,10 +224,12 @@ pub fn outpaced<T: std::fmt::Debug, E: std::fmt::Debug>(written: &Result<Written
     assert!(matches!(written, Ok(Written::Outpaced)), "{written:?}");
 }
 
-/// The way to the API server that a kubeconfig describes.
-async fn way_of(kubeconfig: &Path) -> Connection {
+/// The way to the API server that a kubeconfig describes, as somebody else if one is named.
+async fn way_of(kubeconfig: &Path, somebody: Option<&str>) -> Connection {
     let kubeconfig = Kubeconfig::from_yaml(&fs::read_to_string(kubeconfig).unwrap()).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let somebody = somebody.map(|name| (HeaderName::from_static("impersonate-user"), name.parse().unwrap()));
+    config.headers.extend(somebody);
     Connection::to(config).unwrap()
 }
 
@@ -202,7 +237,11 @@ async fn way_of(kubeconfig: &Path) -> Connection {
 async fn permit(admin: &Client, namespace: &str) {
     let rules = json!([
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "update", "patch", "delete"]},
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list", "watch", "patch"]},
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["list", "watch", "patch"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     ]);
     let everywhere = json!([{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]);

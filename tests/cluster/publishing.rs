@@ -16,7 +16,7 @@ pub async fn a_secret_of_ours_is_created_and_carried_on(place: Place) {
         "metadata": {"labels": {"team": "pay"}}, "data": {"url": "id={{ clientId }}&s={{ clientSecret | urlencode }}"},
     }});
     let first = place.wanted(1, target.clone());
-    assert_eq!(secrets.read(namespace, &first).await, TargetState::Absent);
+    assert_eq!(place.seen(&first).await.unwrap(), TargetState::Absent);
     let created = yes(secrets.write(namespace, &first, None).await);
     assert_eq!(created, place.carried(&first).await, "what comes back is what is there");
     assert!(created.agrees && created.obstacle.is_none(), "{created:?}");
@@ -37,7 +37,7 @@ pub async fn a_secret_of_ours_is_created_and_carried_on(place: Place) {
     assert_eq!(held("AZURE_CLIENT_SECRET").await.unwrap().unwrap().expose_secret(), secret);
     assert_eq!(held("url").await.unwrap().unwrap().expose_secret(), format!("id={}&s={secret}", Uuid::from_u128(2)));
     assert!(held("nothing").await.unwrap().is_none());
-    let TargetState::Present(looked) = secrets.look(namespace, "payments-api").await else { panic!() };
+    let TargetState::Present(looked) = secrets.look(namespace, "payments-api", None).await.unwrap() else { panic!() };
     assert_eq!((looked.agrees, looked.key_id), (false, carried.key_id));
 }
 
@@ -113,7 +113,7 @@ pub async fn a_secret_that_is_not_the_one_that_was_read_is_not_written(place: Pl
     let old = yes(secrets.write(namespace, &wanted, None).await);
     place.somebody_deletes("api").await;
     outpaced(&secrets.write(namespace, &wanted, Some(&old)).await);
-    assert_eq!(secrets.read(namespace, &wanted).await, TargetState::Absent, "nothing has brought it back");
+    assert_eq!(place.seen(&wanted).await.unwrap(), TargetState::Absent, "nothing has brought it back");
 
     place.somebody_creates(json!({"metadata": {"name": "api"}, "stringData": {"theirs": "x"}})).await;
     outpaced(&secrets.write(namespace, &wanted, Some(&old)).await);
@@ -137,10 +137,10 @@ pub async fn a_lost_answer_of_a_publication_is_unknown(place: Place) {
         let (before, _) = (place.sent(verb), place.proxy.faults().add(rule));
         let trouble = secrets.write(namespace, wanted, over.as_ref()).await.unwrap_err();
         assert_eq!((trouble.effect, place.sent(verb) - before), (Effect::Unknown, 1), "{trouble:?}");
-        let seen = secrets.read(namespace, wanted).await;
+        let seen = place.seen(wanted).await.unwrap();
         assert_eq!(matches!(seen, TargetState::Present(carried) if carried.agrees), effect, "{verb}");
     }
     place.proxy.faults().add(place.at("get").times(1).answer(503));
-    let TargetState::Troubled(trouble) = secrets.read(namespace, &wanted).await else { panic!() };
+    let trouble = place.seen(&wanted).await.unwrap_err();
     assert_eq!(trouble.reason, Reason::Unreachable);
 }

@@ -51,7 +51,8 @@ pub async fn pods_say_what_they_read_and_since_when(place: Place) {
     let names: Vec<&str> = seen.iter().map(|pod| pod.name.as_str()).collect();
     assert_eq!(names, ["leaves", "runs", "waits"]);
     for pod in &seen {
-        assert_eq!(pod.reads, ["payments-api", "payments-tls"]);
+        let reads: Vec<_> = pod.reads.iter().map(|reading| reading.secret.as_str()).collect();
+        assert_eq!(reads, ["payments-api", "payments-tls"]);
         assert_eq!(pod.annotations.keys().collect::<Vec<_>>(), ["keywright.dev/payments-api"]);
     }
     let starts: Vec<_> = seen.iter().map(|pod| pod.started_at).collect();

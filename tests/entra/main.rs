@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy allows these in test functions, but not in what those share")]
 
+mod exchange;
+mod federation;
 mod mint;
 mod operator;
 mod place;

@@ -5,7 +5,7 @@ use keywright::{
     api::{KeyId, Reason},
     entra::Removal,
     facts::{Effect, ObjectId},
-    wire::{Limits, Settings, quotas::Limit},
+    wire::{InTime, Limits, Settings, quotas::Limit},
 };
 use keywright_sandbox::azure::{Audience, Policies};
 use secrecy::ExposeSecret;
@@ -20,7 +20,7 @@ async fn a_secret_comes_and_goes() {
     let before = directory.application(place.client_id()).await.unwrap();
     assert_eq!((before.object_id, before.credentials.len()), (place.object_id(), 1));
     let end = in_ninety_days();
-    let minted = directory.add_password(before.object_id, "kw1:abc", end).await.unwrap();
+    let minted = directory.add_password(before.object_id, "kw1:abc", end, InTime::always()).await.unwrap();
     assert_eq!(minted.end, end);
     let value = minted.value.expose_secret();
     assert!(!format!("{minted:?}").contains(value));
@@ -28,9 +28,15 @@ async fn a_secret_comes_and_goes() {
     let seen = after.credentials.iter().find(|credential| credential.key_id == minted.key_id).unwrap();
     assert_eq!((seen.display_name.as_deref(), seen.end, seen.start), (Some("kw1:abc"), Some(end), Some(minted.start)));
     assert_eq!(seen.hint.as_deref(), Some(&value[..3]));
-    assert_eq!(directory.remove_password(before.object_id, minted.key_id).await.unwrap(), Removal::Removed);
+    assert_eq!(
+        directory.remove_password(before.object_id, minted.key_id, InTime::always()).await.unwrap(),
+        Removal::Removed
+    );
     assert!(!place.has(minted.key_id));
-    assert_eq!(directory.remove_password(before.object_id, minted.key_id).await.unwrap(), Removal::WasNotThere);
+    assert_eq!(
+        directory.remove_password(before.object_id, minted.key_id, InTime::always()).await.unwrap(),
+        Removal::WasNotThere
+    );
     assert_eq!(place.sign_ins(), 1, "one token for all of it");
 }
 
@@ -39,7 +45,7 @@ async fn whoever_owns_nothing_is_told_so() {
     let place = Place::new(OWNED).await;
     let directory = place.directory();
     let own = ObjectId(place.operator.object_id);
-    let trouble = refused(directory.add_password(own, "kw1:abc", in_ninety_days()).await);
+    let trouble = refused(directory.add_password(own, "kw1:abc", in_ninety_days(), InTime::always()).await);
     assert_eq!((trouble.reason, trouble.effect), (Reason::NotOwner, Effect::Refused));
     assert_eq!(trouble.code.as_deref(), Some("Authorization_RequestDenied"));
     assert!(trouble.at.is_some() && trouble.correlation_id.is_some());
@@ -54,7 +60,7 @@ async fn messages_name_the_client_id_once_it_is_known() {
     let nobody = KeyId(Uuid::nil());
     directory.application(place.client_id()).await.unwrap();
     place.azure.delete_application(&place.payments).unwrap();
-    let trouble = refused(directory.remove_password(place.object_id(), nobody).await);
+    let trouble = refused(directory.remove_password(place.object_id(), nobody, InTime::always()).await);
     assert_eq!(trouble.reason, Reason::ApplicationNotFound);
     let told = format!("from application {} in tenant {}", place.client_id(), place.tenant);
     assert!(trouble.message.contains(&told), "{}", trouble.message);

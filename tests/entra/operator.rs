@@ -1,6 +1,6 @@
 //! How the operator itself signs in, and what is told when it cannot.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -13,7 +13,7 @@ use keywright::{
     api::{ClientId, Reason},
     entra::Identity,
     facts::{Effect, Service},
-    wire::{Patience, Settings},
+    wire::{InTime, Patience, Settings},
 };
 use keywright_sandbox::{
     Rule,
@@ -21,7 +21,7 @@ use keywright_sandbox::{
     faults::{Action, Point},
 };
 
-use crate::place::{OWNED, Place, refused};
+use crate::place::{OWNED, Place, in_ninety_days, refused};
 
 fn sign_ins() -> Point {
     Rule::at(TOKEN, "signIn", "**")
@@ -40,6 +40,26 @@ async fn a_wrong_secret_is_told_with_entras_code_and_ids() {
     assert!(trouble.remedy.contains(&place.operator.client_id.to_string()), "{}", trouble.remedy);
     assert!(!format!("{trouble:?} {directory:?}").contains("abc8Q~wrong"));
     assert_eq!(place.calls("addPassword"), 0);
+}
+
+#[tokio::test]
+async fn what_is_too_late_when_the_token_is_there_is_not_sent() {
+    let place = Place::new(OWNED).await;
+    let key_id = place.mint(&place.directory()).await.unwrap().key_id;
+    place.fault(sign_ins().delay(Duration::from_secs(2)));
+    let (mints, second) = (place.calls("addPassword"), Duration::from_secs(1));
+    let in_time = || {
+        let since = Instant::now();
+        InTime::so_long_as(move || since.elapsed() < second)
+    };
+    let (object_id, end) = (place.object_id(), in_ninety_days());
+    let minted = refused(place.directory().add_password(object_id, "kw1:abc", end, in_time()).await);
+    let removed = refused(place.directory().remove_password(object_id, key_id, in_time()).await);
+    for trouble in [minted, removed] {
+        assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::NotSent), "{}", trouble.message);
+        assert!(trouble.message.contains("too old before there was a token"), "{}", trouble.message);
+    }
+    assert_eq!((place.calls("addPassword"), place.calls("removePassword")), (mints, 0));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use keywright::{
     api::{ClientId, EntraTenantSpec, KeyId, TenantId},
     entra::{Cloud, Directory, Identity, Minted},
     facts::{ObjectId, Trouble},
-    wire::{self, Metrics, Settings},
+    wire::{self, InTime, Metrics, Settings},
 };
 use keywright_sandbox::{
     Azure, Rule,
@@ -101,7 +101,7 @@ impl Place {
 
     /// Adds a secret to `payments`.
     pub async fn mint(&self, directory: &Directory) -> Result<Minted, Trouble> {
-        directory.add_password(self.object_id(), "kw1:abc", in_ninety_days()).await
+        directory.add_password(self.object_id(), "kw1:abc", in_ninety_days(), InTime::always()).await
     }
 
     /// How many secrets `payments` truly has; the first was there before.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keywright::{
     api::Reason,
     facts::{Effect, Trouble},
-    wire::{Patience, Settings},
+    wire::{InTime, Patience, Settings},
 };
 use keywright_sandbox::{
     Rule,
@@ -28,7 +28,9 @@ async fn minted_in(weather: Rule) -> (Trouble, usize) {
     let directory = place.directory_with(Settings { patience: impatient, ..place.settings() });
     let trouble = refused(place.mint(&directory).await);
     assert_eq!(place.calls("addPassword"), 1, "sent exactly once: {trouble:?}");
-    assert_eq!(directory.application(place.client_id()).await.unwrap().credentials.len(), place.secrets());
+    // Who has heard nothing for so long does not ask at once.
+    let another = place.directory();
+    assert_eq!(another.application(place.client_id()).await.unwrap().credentials.len(), place.secrets());
     (trouble, place.secrets() - before)
 }
 
@@ -78,6 +80,19 @@ async fn a_service_that_never_answers_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test]
+async fn a_service_that_does_not_answer_is_not_asked_again_for_a_while() {
+    let place = Place::new(OWNED).await;
+    let patience = Patience { read: Duration::from_millis(2_100), ..Patience::default() };
+    let directory = place.directory_with(Settings { patience, ..place.settings() });
+    place.fault(Rule::at(GRAPH, "getApplication", "**").hang());
+    let first = refused(directory.application(place.client_id()).await);
+    let again = refused(directory.application(place.client_id()).await);
+    assert_eq!((first.effect, again.effect), (Effect::Unknown, Effect::NotSent));
+    assert_eq!((again.reason, again.retry_after), (Reason::Unreachable, Some(Duration::from_secs(5))));
+    assert_eq!(place.calls("getApplication"), 1);
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_used_is_no_failure() {
     let value = "abc8Q~value-that-nobody-may-see";
     let without_value = r#"{"keyId": "00000000-0000-0000-0000-000000000007", "secretText": null}"#;
@@ -104,10 +119,10 @@ async fn a_removal_whose_answer_is_lost_is_unknown_and_can_be_asked_for_again() 
     let directory = place.directory();
     let minted = place.mint(&directory).await.unwrap();
     place.fault(Rule::at(GRAPH, "removePassword", "**").nth(1).cut_after());
-    let lost = refused(directory.remove_password(place.object_id(), minted.key_id).await);
+    let lost = refused(directory.remove_password(place.object_id(), minted.key_id, InTime::always()).await);
     assert_eq!(lost.effect, Effect::Unknown);
     assert!(!place.has(minted.key_id));
-    let again = directory.remove_password(place.object_id(), minted.key_id).await.unwrap();
+    let again = directory.remove_password(place.object_id(), minted.key_id, InTime::always()).await.unwrap();
     assert_eq!(again, keywright::entra::Removal::WasNotThere);
     assert_eq!(place.calls("removePassword"), 2);
 }

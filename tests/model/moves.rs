@@ -4,17 +4,19 @@ use std::rc::Rc;
 
 use keywright::{
     api::Reason,
-    facts::{Effect, Looked, TargetState},
-    plan::{Outcome, Step},
+    facts::{Effect, Looked, Observation, TargetState},
+    plan::{Outcome, Step, valid_until},
 };
 
 use super::{
-    act::trouble,
-    good_end,
+    cluster::Copy,
+    good_end, laws,
+    look::trouble,
+    mutants::Mutant,
     operator::Life,
-    people,
+    people, pods,
     town::{Fault, Town, whole},
-    world::{Late, World, key_of, second},
+    world::{Late, World, key_of, not_before, time},
 };
 
 /// Something that can happen next.
@@ -46,6 +48,7 @@ pub fn moves(town: &Town, world: &World, wordy: bool) -> Vec<Move> {
     }
     moves.late_effects();
     people::moves(&mut moves);
+    pods::moves(&mut moves);
     for who in 0..world.operators.len() {
         moves.of_an_operator(who);
     }
@@ -78,7 +81,7 @@ impl Moves<'_> {
                 continue;
             }
             let mut world = self.world.clone();
-            world.wake(self.town, who);
+            world.wake(self.town, who, 0);
             if matches!(world.operators[who].life, Life::Asleep { .. }) {
                 self.add(0, || format!("operator {who} looks up"), world);
                 return true;
@@ -90,9 +93,9 @@ impl Moves<'_> {
     fn late_effects(&mut self) {
         for at in 0..self.world.late.len() {
             let mut world = self.world.clone();
-            let Late { step, .. } = world.late.remove(at);
+            let Late { who, step, .. } = world.late.remove(at);
             let lost = world.clone();
-            world.carry_out(self.town, &step, true);
+            world.carry_out(self.town, who, &step, true);
             self.add(0, || format!("it lands late: {step}"), world);
             if self.world.late[at].by <= self.world.now {
                 self.add(None, || format!("it never lands: {step}"), lost);
@@ -106,8 +109,7 @@ impl Moves<'_> {
         if !operator.is_down()
             && let Some(mut world) = self.after(Fault::Crash, self.world)
         {
-            let operator = world.operator(who);
-            (operator.life, operator.told) = (Life::Down, false);
+            world.operator(who).end();
             self.add(None, || format!("operator {who} is killed"), world);
         }
         match &operator.life {
@@ -117,18 +119,21 @@ impl Moves<'_> {
                 self.add(1, || format!("operator {who} starts"), world);
             }
             Life::Asleep { .. } if operator.is_due(self.world.now) => {
-                let mut world = self.world.clone();
-                world.wake(self.town, who);
-                self.run(who, world, rank, format!("operator {who} wakes"), 0);
+                let rounds = if operator.awaits_a_round(self.world.now) { self.world.replicas(None) } else { 1 };
+                for replica in 0..rounds {
+                    let mut world = self.world.clone();
+                    world.wake(self.town, who, replica);
+                    self.run(who, world, rank, format!("operator {who} wakes"), 0);
+                }
             }
             Life::Asleep { .. } => {}
             Life::Awake { .. } => self.run(who, self.world.clone(), rank, format!("operator {who}"), 0),
-            Life::Paused { seen, step, since } => {
+            Life::Paused { seen, step } => {
                 let mut world = self.world.clone();
-                let outcome = if is_too_late(self.town, self.world.now, seen, step, *since) {
+                let outcome = if is_too_late(self.town, self.world.now, seen, step) {
                     Outcome::Expired
                 } else {
-                    world.carry_out(self.town, step, false)
+                    world.carry_out(self.town, who, step, false)
                 };
                 world.learn(self.town, who, outcome);
                 self.add(3, || format!("operator {who} goes on: {step}"), world);
@@ -147,38 +152,56 @@ impl Moves<'_> {
             world.breaks(format!("an operator looks for ever: {step}"));
             return self.add(rank, || said, world);
         }
-        let key = match &step {
-            Step::SignIn { key_id, .. } => Some(key_of(*key_id)),
-            _ => None,
-        };
-        let depends = matches!(step, Step::ReadApplication | Step::SignIn { .. });
-        for replica in 0..if depends { world.replicas(key) } else { 1 } {
-            let Some(outcome) = world.look_at(self.town, &step, replica) else {
+        for replica in 0..Self::answers(who, &world, &step) {
+            let Some(outcome) = world.look_at(self.town, who, &step, replica) else {
                 return self.effect(who, &world, rank, &step, &said);
             };
             let mut after = world.clone();
             after.learn(self.town, who, outcome);
-            self.run(
-                who,
-                after,
-                rank,
-                if replica == 0 { said.clone() } else { format!("{said} (not heard of)") },
-                looks + 1,
-            );
+            let said = if replica == 0 { said.clone() } else { format!("{said} (not heard of)") };
+            self.run(who, after, rank, said, looks + 1);
         }
-        if let Step::ReadTarget { .. } = &step
-            && let Some(mut after) = self.after(Fault::Blindness, &world)
+        if let Some((outcome, how)) = self.poor_sight(who, &world, &step)
+            && let Some(mut after) = self.after(how, &world)
         {
-            let found = TargetState::Troubled(trouble(Reason::Unreachable, Effect::Unknown));
-            after.learn(self.town, who, Outcome::Target(Looked { at: super::world::time(world.now), found }));
-            self.run(who, after, rank, format!("{said} in vain"), looks + 1);
+            after.learn(self.town, who, outcome);
+            if how == Fault::OldNews {
+                after.operator(who).told = true; // the news is on its way
+            }
+            self.run(who, after, rank, format!("{said}, with {how:?}"), looks + 1);
+        }
+    }
+
+    /// How many replicas may answer a look differently.
+    fn answers(who: usize, world: &World, step: &Step) -> usize {
+        match step {
+            Step::ReadApplication => world.replicas(None),
+            Step::SignIn { key_id, .. } => world.replicas(Some(key_of(*key_id))),
+            Step::TryTarget { target, .. } => {
+                world.copy_at(who, target).and_then(Copy::value).map_or(1, |key| world.replicas(Some(key)))
+            }
+            _ => 1,
+        }
+    }
+
+    /// A look that shows nothing, or what was so a moment ago.
+    fn poor_sight(&self, who: usize, world: &World, step: &Step) -> Option<(Outcome, Fault)> {
+        let trouble = || trouble(Reason::Unreachable, Effect::Unknown);
+        match step {
+            Step::ReadTarget { .. } => {
+                let found = TargetState::Troubled(trouble());
+                Some((Outcome::Target(Looked { at: time(world.now), found }), Fault::Blindness))
+            }
+            Step::ReadConsumers => Some((Outcome::Failed(trouble()), Fault::Blindness)),
+            Step::WatchConsumers { .. } => Some((world.old_news(self.town, who)?, Fault::OldNews)),
+            _ => None,
         }
     }
 
     fn effect(&mut self, who: usize, world: &World, rank: u8, step: &Step, said: &str) {
         let town = self.town;
         let mut done = world.clone();
-        let outcome = done.carry_out(town, step, false);
+        let outcome = done.carry_out(town, who, step, false);
         let succeeded = !matches!(outcome, Outcome::Outpaced);
         if let Step::Remove { key_id, .. } = step
             && !world.shows(1, key_of(*key_id))
@@ -189,7 +212,7 @@ impl Moves<'_> {
         }
         if let Some(mut after) = self.after(Fault::Crash, &done) {
             let operator = after.operator(who);
-            (operator.life, operator.told) = (Life::Down, false);
+            operator.end();
             operator.nonces += 1;
             self.add(None, || format!("{said}, and is killed"), after);
         }
@@ -206,18 +229,19 @@ impl Moves<'_> {
         }
         if let Some(mut after) = self.after(Fault::Silence, world) {
             if let Step::Mint { .. } = step {
-                super::laws::of_a_mint(&mut after, town);
+                laws::of_a_mint(&mut after, town);
             }
             let by = world.now + whole(town.timing.late_mint);
             after.late.push(Late { who, step: Rc::new(step.clone()), by });
             after.learn(town, who, Outcome::Failed(trouble(Reason::Unreachable, Effect::Unknown)));
             self.add(None, || format!("{said}, which is not answered"), after);
         }
-        if let Some(mut after) = self.after(Fault::Pause, world) {
-            let since = after.now;
+        let publishes = matches!(step, Step::Publish { .. }) && town.allows(Fault::PauseInPublishing);
+        let pause = if publishes { Fault::PauseInPublishing } else { Fault::Pause };
+        if let Some(mut after) = self.after(pause, world) {
             let operator = after.operator(who);
             if let Life::Awake { seen, step } = std::mem::replace(&mut operator.life, Life::Down) {
-                operator.life = Life::Paused { seen, step, since };
+                operator.life = Life::Paused { seen, step };
             }
             self.add(None, || format!("{said}: it is put to sleep before"), after);
         }
@@ -233,7 +257,9 @@ impl Moves<'_> {
         }
         let asleep = world.operators.iter().filter_map(|operator| match &operator.life {
             Life::Asleep { until, .. } => *until,
-            Life::Paused { since, .. } => Some(since + whole(self.town.timing.fresh) + 1).filter(|at| *at > world.now),
+            Life::Paused { seen, step } => valid_until(seen, step, &self.town.timing)
+                .map(|until| not_before(until) + 1)
+                .filter(|at| *at > world.now),
             Life::Down | Life::Awake { .. } => None,
         });
         let ends = world.late.iter().map(|late| late.by).chain(world.blocked);
@@ -255,13 +281,9 @@ fn is_compared(step: &Step) -> bool {
 }
 
 /// An effect is valid for a while only, and a mint only for a short one.
-fn is_too_late(town: &Town, now: i64, seen: &keywright::facts::Observation, step: &Step, since: i64) -> bool {
-    if town.mutant.is_some_and(super::mutants::Mutant::publishes_blindly) && matches!(step, Step::Publish { .. }) {
+fn is_too_late(town: &Town, now: i64, seen: &Observation, step: &Step) -> bool {
+    if town.mutant.is_some_and(Mutant::publishes_blindly) && matches!(step, Step::Publish { .. }) {
         return false;
     }
-    let stale = now > since + whole(town.timing.fresh);
-    let Step::Mint { record, .. } = step else { return stale };
-    let nonce = record.entry.last_attempt().map(|last| &last.nonce);
-    let own = seen.mine.attempts.iter().find(|own| Some(&own.nonce) == nonce);
-    stale || own.is_none_or(|own| now > second(own.begun_at) + whole(town.timing.mint_within))
+    valid_until(seen, step, &town.timing).is_some_and(|until| time(now) > until)
 }

@@ -1,27 +1,31 @@
 //! One process: it wakes, plans, does, and folds what came of it. What it forgets when it rests is what the reconcile
 //! loop would look at afresh.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use keywright::{
-    api::Reason,
-    facts::{Fate, Mark, Nonce, Observation, Record, Records},
-    plan::{Next, Outcome, Step, fold::fold},
+    api::{GROUP, Reason},
+    facts::{Fate, Looked, Mark, Mine, Nonce, Observation, Record, Records},
+    plan::{Next, Outcome, Step, blast::needs_its_slot, fold::fold},
 };
 
 use super::{
-    town::Town,
-    world::{self, Key, World, key_of},
+    town::{Town, whole},
+    world::{Key, World, key_id, key_of, not_before, time},
 };
 
 /// A process.
 #[derive(Clone)]
 pub struct Operator {
     pub who: usize,
+    /// The cluster that it runs in.
+    pub at: usize,
     /// How many nonces it has used.
     pub nonces: u8,
     /// Whether something has changed since it last looked.
     pub told: bool,
+    /// Whether it hears of every change of workloads and pods.
+    pub watching: bool,
     pub life: Life,
 }
 
@@ -35,16 +39,21 @@ pub enum Life {
     /// It is about to do something.
     Awake { seen: Observation, step: Step },
     /// It was about to do something when it was put to sleep.
-    Paused { seen: Observation, step: Step, since: i64 },
+    Paused { seen: Observation, step: Step },
 }
 
 impl Operator {
-    pub fn down(who: usize) -> Self {
-        Self { who, nonces: 0, told: false, life: Life::Down }
+    pub fn down(who: usize, at: usize) -> Self {
+        Self { who, at, nonces: 0, told: false, watching: false, life: Life::Down }
     }
 
     pub fn is_down(&self) -> bool {
         matches!(self.life, Life::Down)
+    }
+
+    /// It is killed.
+    pub fn end(&mut self) {
+        (self.life, self.told, self.watching) = (Life::Down, false, false);
     }
 
     /// What it knows.
@@ -64,10 +73,28 @@ impl Operator {
         }
     }
 
+    /// Whether it rests, and says this when it is asked why.
+    pub fn tells(&self, reason: Reason) -> bool {
+        matches!(&self.life, Life::Asleep { reasons, .. } if reasons.contains(&reason))
+    }
+
+    /// Whether a round through the tenant is about to show it the application, which it has not read.
+    pub fn awaits_a_round(&self, now: i64) -> bool {
+        match &self.life {
+            Life::Asleep { seen, until, .. } => seen.application.is_none() && until.is_some_and(|until| until <= now),
+            _ => false,
+        }
+    }
+
     /// The nonce of its next attempt.
     pub fn chance(&self) -> Nonce {
+        self.nonce(self.nonces)
+    }
+
+    /// One of its nonces.
+    pub fn nonce(&self, number: u8) -> Nonce {
         let who = u8::try_from(self.who).unwrap();
-        Nonce::of([0, 0, 0, 0, 0, 0, 0, 0, who, self.nonces])
+        Nonce::of([0, 0, 0, 0, 0, 0, 0, 0, who, number])
     }
 
     /// Whether it knows by its own doing what became of a mint: it alone has the value, or nobody has.
@@ -99,10 +126,14 @@ impl Operator {
         self.life = match decision.next {
             Next::Do(step) => Life::Awake { seen, step },
             Next::Wait(waits) => {
-                let until = waits.iter().filter_map(|wait| wait.until).map(world::second).min();
+                let until = waits.iter().filter_map(|wait| wait.until).map(not_before).min();
+                let round = seen.application.is_none().then(|| now + whole(town.timing.drift));
+                let until = [until, round].into_iter().flatten().min();
                 let reasons = waits.iter().map(|wait| wait.reason).collect();
                 let records = Records { list: vec![], forged: vec![], listed_at: None };
-                let seen = Observation { records, targets: BTreeMap::new(), pods: None, ..seen };
+                let slot = seen.mine.slot.filter(|taken| *taken && needs_its_slot(&seen));
+                let mine = Mine { slot, ..seen.mine };
+                let seen = Observation { records, targets: BTreeMap::new(), consumers: None, mine, ..seen };
                 Life::Asleep { seen, until, reasons }
             }
         };
@@ -120,18 +151,26 @@ impl World {
         self.look(town, who, town.first_sight(who));
     }
 
-    /// An operator that was told something, or whose time has come, looks again: records as the watch shows them.
-    pub fn wake(&mut self, town: &Town, who: usize) {
-        if let Life::Asleep { seen, .. } = std::mem::replace(&mut self.operator(who).life, Life::Down) {
+    /// An operator that was told something, or whose time has come, looks again: records as the watch shows them, the
+    /// application as a replica has shown it to a round.
+    pub fn wake(&mut self, town: &Town, who: usize, replica: usize) {
+        let round = self.operators[who].awaits_a_round(self.now);
+        let shown = round.then(|| Looked { at: time(self.now), found: self.application(replica) });
+        if let Life::Asleep { mut seen, .. } = std::mem::replace(&mut self.operator(who).life, Life::Down) {
+            seen.application = seen.application.or(shown);
             self.look(town, who, seen);
         }
     }
 
     fn look(&mut self, town: &Town, who: usize, mut seen: Observation) {
-        seen.records = Records { list: self.etcd.records.clone(), forged: vec![], listed_at: None };
+        seen.records = Records { list: self.etcd(who).records.clone(), forged: vec![], listed_at: None };
+        if let Some(confirmed) = self.outside.as_ref().and_then(|outside| outside.confirmed) {
+            let said = (format!("{GROUP}/confirmed.sso"), key_id(confirmed).to_string());
+            Arc::make_mut(&mut seen.resource).metadata.annotations = Some(BTreeMap::from([said]));
+        }
         let now = self.now;
         let operator = self.operator(who);
-        operator.told = false;
+        (operator.told, operator.watching) = (false, false);
         operator.decide(town, now, seen);
     }
 
@@ -140,16 +179,18 @@ impl World {
         let now = self.now;
         let operator = self.operator(who);
         let (mut seen, step) = match std::mem::replace(&mut operator.life, Life::Down) {
-            Life::Awake { seen, step } | Life::Paused { seen, step, .. } => (seen, step),
+            Life::Awake { seen, step } | Life::Paused { seen, step } => (seen, step),
             Life::Down | Life::Asleep { .. } => return,
         };
-        if matches!(step, Step::Open { .. } | Step::TakeOver { .. }) {
-            operator.nonces += 1;
+        match step {
+            Step::Open { .. } | Step::TakeOver { .. } => operator.nonces += 1,
+            Step::WatchConsumers { .. } => operator.watching = true,
+            _ => {}
         }
         if let Some(mutant) = town.mutant {
             outcome = mutant.hears(&step, outcome, &mut seen);
         }
-        fold(&mut seen, &step, outcome, world::time(now), world::time(now));
+        fold(&mut seen, &step, outcome, time(now), time(now));
         operator.decide(town, now, seen);
     }
 }

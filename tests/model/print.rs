@@ -6,19 +6,23 @@ use std::hash::{DefaultHasher, Hasher};
 use jiff::Timestamp;
 use keywright::{
     facts::{
-        Application, Carried, Entry, Failing, Fate, Kept, Mine, Observation, OwnAttempt, Proof, Record, TargetId,
-        TargetState, Verdict, Work,
+        Application, Carried, Consumers, Entry, Failing, Fate, Kept, Mine, Observation, OwnAttempt, Proof, Record,
+        SeenBy, TargetId, TargetState, Verdict, Work,
     },
     plan::Step,
 };
 
 use super::{
+    cluster::{Cluster, Copy, Etcd, Pod},
     operator::{Life, Operator},
-    world::{Copy, Etcd, World, key_of, second},
+    world::{World, key_of, second},
 };
 
 /// Whatever is further away makes no difference to any rule.
 const HORIZON: i64 = 62;
+
+/// By then no window is open any more for as long as anything goes on.
+const A_LONG_DAY: i64 = 400;
 
 struct Print {
     bytes: Vec<u8>,
@@ -90,22 +94,21 @@ impl Print {
     }
 
     fn world(&mut self, world: &World) {
+        if world.calendar {
+            self.bytes.extend_from_slice(&world.now.min(A_LONG_DAY).to_le_bytes());
+        }
         self.each(&world.graph, |this, minted| {
             this.text(minted.mark.as_ref().map_or("", |mark| mark.nonce.as_str()));
             this.byte(minted.mark.as_ref().map_or(0, |mark| mark.sequence.0));
             this.moment(minted.added);
+            this.maybe(minted.ends, Self::moment);
             this.maybe(minted.removed, Self::moment);
         });
-        self.etcd(&world.etcd);
+        self.each(&world.clusters, |this, cluster| this.cluster(cluster, world.now));
         self.maybe(world.vault.as_ref(), Self::copy);
-        self.maybe(world.pod.as_ref(), |this, pod| {
-            this.maybe(pod.holds, Self::byte);
-            this.moment(pod.since);
-        });
-        self.byte(world.pods_started);
-        self.maybe(world.cached.filter(|(_, until)| *until > world.now), |this, (key, until)| {
-            this.maybe(key, Self::byte);
-            this.moment(until);
+        self.maybe(world.outside.as_ref(), |this, outside| {
+            this.byte(outside.holds);
+            this.maybe(outside.confirmed, Self::byte);
         });
         self.each(&world.operators, |this, operator| this.operator(operator));
         self.each(&world.late, |this, late| {
@@ -115,11 +118,39 @@ impl Print {
         });
         self.maybe(world.blocked, Self::moment);
         self.flag(world.history.restored);
-        self.flag(world.history.record_deleted);
+        self.maybe(world.history.record_deleted, Self::moment);
+        self.flag(world.history.forged);
+        self.maybe(world.history.put_back, Self::moment);
         self.each(&world.history.revoked, |this, key| this.byte(*key));
         self.maybe(world.served_since, Self::moment);
         self.maybe(world.published_since, Self::moment);
+        self.maybe(world.everybody_since, |this, (key, since)| {
+            this.byte(key);
+            this.moment(since);
+        });
         self.byte(world.faults);
+    }
+
+    fn cluster(&mut self, cluster: &Cluster, now: i64) {
+        self.etcd(&cluster.etcd);
+        self.each(cluster.pods.iter(), Self::pod);
+        self.maybe(cluster.pods_before.as_ref(), |this, pods| this.each(pods.iter(), Self::pod));
+        self.byte(cluster.pods_started);
+        self.each(cluster.cached.iter().filter(|(_, until)| *until > now), |this, (key, until)| {
+            this.maybe(*key, Self::byte);
+            this.moment(*until);
+        });
+    }
+
+    fn pod(&mut self, pod: &Pod) {
+        self.maybe(pod.of, Self::byte);
+        self.maybe(pod.mark.as_deref(), Self::text);
+        self.maybe(pod.holds, Self::byte);
+        self.moment(pod.since);
+        self.flag(pod.well);
+        self.flag(pod.stuck);
+        self.maybe(pod.ending, Self::moment);
+        self.flag(pod.lost);
     }
 
     fn etcd(&mut self, etcd: &Etcd) {
@@ -127,8 +158,10 @@ impl Print {
         self.each(&etcd.garbage, |this, uid| this.text(uid));
         self.maybe(etcd.secret.as_ref(), |this, secret| {
             this.byte(secret.uid);
+            this.byte(secret.version);
             this.copy(&secret.copy);
         });
+        self.each(&etcd.templates, |this, mark| this.maybe(mark.as_deref(), Self::text));
     }
 
     fn copy(&mut self, copy: &Copy) {
@@ -155,7 +188,9 @@ impl Print {
         });
         self.maybe(entry.kept.as_ref(), Self::kept);
         self.byte(entry.published_to.len());
-        for hint in [entry.verified_at, entry.published_at, entry.proven_at, entry.abandoned_at] {
+        self.byte(entry.again);
+        self.maybe(entry.replaces, |this, key| this.byte(key_of(key)));
+        for hint in [entry.verified_at, entry.published_at, entry.proven_at, entry.abandoned_at, entry.retired_at] {
             self.maybe(hint, Self::time);
         }
     }
@@ -163,11 +198,13 @@ impl Print {
     fn kept(&mut self, kept: &Kept) {
         self.byte(key_of(kept.key_id));
         self.time(kept.issued_at);
+        self.maybe(kept.expires_at, Self::time);
     }
 
     fn operator(&mut self, operator: &Operator) {
         self.byte(operator.nonces);
         self.flag(operator.told);
+        self.flag(operator.watching);
         match &operator.life {
             Life::Down => self.byte(0),
             Life::Asleep { seen, until, .. } => {
@@ -180,11 +217,10 @@ impl Print {
                 self.byte(2);
                 self.seen(seen);
             }
-            Life::Paused { seen, step, since } => {
+            Life::Paused { seen, step } => {
                 self.byte(3);
                 self.seen(seen);
                 self.step(step);
-                self.moment(*since);
             }
         }
     }
@@ -201,11 +237,28 @@ impl Print {
             this.time(looked.at);
             this.state(&looked.found);
         });
-        self.maybe(seen.pods.as_ref(), |this, looked| {
-            this.time(looked.at);
-            this.each(&looked.found, |this, pod| this.maybe(pod.started_at, Self::time));
+        self.maybe(seen.consumers.as_ref(), |this, consumers| {
+            this.consumers(consumers);
         });
         self.mine(&seen.mine);
+    }
+
+    fn consumers(&mut self, consumers: &Consumers) {
+        if let SeenBy::List(at) = consumers.seen {
+            self.time(at);
+        }
+        self.each(&consumers.workloads, |this, workload| {
+            this.each(workload.annotations.values(), |this, mark| this.text(mark));
+            this.byte(workload.progress.total);
+            this.byte(workload.progress.updated);
+            this.byte(workload.progress.available);
+        });
+        self.each(&consumers.pods, |this, pod| {
+            this.maybe(pod.started_at, Self::time);
+            this.maybe(pod.terminating_since, Self::time);
+            this.flag(pod.lost);
+            this.each(pod.annotations.values(), |this, mark| this.text(mark));
+        });
     }
 
     fn application(&mut self, application: &Application) {
@@ -236,6 +289,30 @@ impl Print {
             this.byte(key_of(*key));
             this.time(*at);
         });
+        self.maybe(mine.missing.as_ref(), |this, missing| {
+            this.byte(key_of(missing.key_id));
+            this.time(missing.since);
+            this.byte(missing.reads.min(3));
+            this.time(missing.read_at);
+            this.byte(missing.refusals.min(8));
+            this.maybe(missing.tried_at, Self::time);
+        });
+        self.each(&mine.tried, |this, (target, tried)| {
+            this.target(target);
+            this.byte(key_of(tried.key_id));
+            this.time(tried.at);
+            this.flag(tried.verdict == Verdict::Accepted);
+        });
+        self.each(&mine.rolled, |this, (workload, rolled)| {
+            this.text(&workload.name);
+            this.text(&rolled.mark);
+            this.time(rolled.since);
+        });
+        self.each(&mine.disabled, |this, (target, before)| {
+            this.target(target);
+            this.byte(before.0);
+        });
+        self.maybe(mine.slot, Self::flag);
         self.each(&mine.failing, |this, (work, failing)| this.failing(work, failing));
     }
 
@@ -308,6 +385,10 @@ impl Print {
                 });
             }
             Step::Remove { key_id, .. } => self.byte(key_of(*key_id)),
+            Step::Roll { workload, mark } => {
+                self.text(&workload.name);
+                self.text(mark);
+            }
             _ => {}
         }
     }

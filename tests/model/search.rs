@@ -82,7 +82,7 @@ impl Search<'_> {
 
     /// Look at a state, and at what can come of it.
     fn expand(&mut self, at: usize, world: &World) -> Option<Story> {
-        if let Some(what) = laws::of_a_state(world) {
+        if let Some(what) = laws::of_a_state(world, self.town) {
             return Some(self.story(at, None, what));
         }
         self.nodes[at].expanded = true;

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use keywright::{
     api::{KeyId, Reason, values::VaultName},
     facts::{Effect, Holder, Nonce, Owner, Sequence, TargetState},
+    wire::InTime,
 };
 use keywright_sandbox::{
     Rule,
@@ -158,7 +159,7 @@ async fn deletions_and_recoveries_under_way_are_told_by_the_write() {
     town.azure.delete_secret(VAULT, "other").unwrap();
     let other = VaultName::from("other");
     assert_eq!(town.vaults.read(&town.url, &other, None).await, TargetState::Absent, "neither here nor deleted yet");
-    let trouble = town.vaults.write(&town.url, &other, &projection(2, "new")).await.unwrap_err();
+    let trouble = town.vaults.write(&town.url, &other, &projection(2, "new"), InTime::always()).await.unwrap_err();
     assert_eq!((trouble.reason, trouble.code.as_deref()), (Reason::VaultEntryDeleted, Some("ObjectIsBeingDeleted")));
 }
 

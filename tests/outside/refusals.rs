@@ -6,6 +6,7 @@ use keywright::{
     api::Reason,
     facts::{Effect, Service, TargetState, Trouble},
     vault::Vaults,
+    wire::InTime,
 };
 use keywright_sandbox::{
     Rule,
@@ -192,6 +193,18 @@ async fn silence_ends_with_the_clients_patience() {
     let trouble = town.write(&projection(2, "new")).await.unwrap_err();
     assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::Unknown));
     assert!(begin.elapsed() >= PATIENCE && begin.elapsed() < PATIENCE * 5, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_write_that_is_too_late_when_the_token_is_there_is_not_sent() {
+    let town = town().await;
+    town.azure.faults().add(Rule::at(TOKEN, "signIn", "**").delay(PATIENCE / 2));
+    let since = Instant::now();
+    let in_time = InTime::so_long_as(move || since.elapsed() < PATIENCE / 4);
+    let trouble = town.vaults.write(&town.url, &town.name, &projection(1, "new"), in_time).await.unwrap_err();
+    assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::NotSent), "{}", trouble.message);
+    assert!(trouble.message.contains("too old before there was a token"), "{}", trouble.message);
+    assert_eq!(town.read(None).await, TargetState::Absent);
 }
 
 /// What is sent may be sent back, and a value must not get into a message that way.

@@ -16,6 +16,7 @@ use keywright::{
     },
     facts::{Attempt, Carried, Entry, Kept, Nonce, Owner, Sequence, Stage, TargetState, Trouble},
     vault::{Projection, Vaults},
+    wire::InTime,
 };
 use keywright_sandbox::{
     Azure,
@@ -79,25 +80,19 @@ pub fn projection(sequence: u32, value: &str) -> Projection {
     let key_id = KeyId(Uuid::from_u128(sequence.into()));
     let chance = u8::try_from(sequence).unwrap();
     let entry = Entry {
-        owner: owner(),
-        resource: "api".into(),
-        tenant: TenantId(Uuid::from_u128(1)),
-        client_id: ClientId(Uuid::from_u128(2)),
-        kind: CredentialKind::ClientSecret,
-        sequence: Sequence(sequence),
-        attempts: vec![Attempt { nonce: Nonce::of([chance; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH }],
-        replaces: None,
         kept: Some(Kept {
             key_id,
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Some("2027-02-03T04:05:06.789Z".parse().unwrap()),
         }),
         stage: Stage::Publishing,
-        published_to: vec![],
-        verified_at: None,
-        published_at: None,
-        proven_at: None,
-        abandoned_at: None,
+        ..Entry::opened(
+            owner(),
+            "api",
+            (TenantId(Uuid::from_u128(1)), ClientId(Uuid::from_u128(2)), CredentialKind::ClientSecret),
+            Sequence(sequence),
+            Attempt { nonce: Nonce::of([chance; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH },
+        )
     };
     Projection::of(&entry, &AUTHORITY.into(), value.into()).unwrap()
 }
@@ -108,7 +103,7 @@ impl Town {
     }
 
     pub async fn write(&self, wanted: &Projection) -> Result<Carried, Trouble> {
-        self.vaults.write(&self.url, &self.name, wanted).await
+        self.vaults.write(&self.url, &self.name, wanted, InTime::always()).await
     }
 
     /// Writes what may be written.

@@ -19,25 +19,14 @@ async fn published(firm: &Firm, creation_policy: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Wait until so many more rounds through the tenant have begun.
-async fn rounds(firm: &Firm, more: usize) -> Result<(), Failed> {
-    let (journal, is_round) =
-        (firm.azure.journal(), |entry: &Entry| entry.verb == "listApplications" || entry.verb == "delta");
-    for _ in 0..more {
-        let number = journal.entries().last().map_or(0, |entry| entry.number);
-        journal.wait_for(|entry| entry.number > number && is_round(entry), PATIENCE).await.map_err(chain)?;
-    }
-    Ok(())
-}
-
 pub async fn a_resource_at_rest_costs_no_call_and_no_write(town: Town) -> Result<(), Failed> {
     let firm = town.firm("at-rest").await?;
     let operator = firm.operator().await?;
     published(&firm, "Owner").await?;
-    rounds(&firm, 2).await?;
+    firm.rounds(2).await?;
     let number = firm.azure.journal().entries().last().map_or(0, |entry| entry.number);
     let writes = firm.proxy.journal().count(|entry| !["get", "list", "watch"].contains(&entry.verb.as_str()));
-    rounds(&firm, 3).await?;
+    firm.rounds(3).await?;
     let entries = firm.azure.journal().entries();
     let later = entries.iter().filter(|entry| entry.number > number);
     let mut own: Vec<(&str, &str)> = later.map(|entry| (entry.service.as_str(), entry.verb.as_str())).collect();
@@ -55,12 +44,12 @@ pub async fn a_vault_entry_that_somebody_overwrites_is_told_or_repaired(town: To
     let firm = town.firm("overwritten").await?;
     let operator = firm.operator().await?;
     published(&firm, "Owner").await?;
-    rounds(&firm, 1).await?;
+    firm.rounds(1).await?;
     firm.azure.put_secret("kv-overwritten", "payments-api", "by hand", SecretEdit::default()).map_err(chain)?;
     // It is somebody else's now, by its tags.
     firm.told("payments-api", "VaultEntryNotOurs").await?;
     published(&firm, "Adopt").await?;
-    rounds(&firm, 1).await?;
+    firm.rounds(1).await?;
     firm.azure.put_secret("kv-overwritten", "payments-api", "by hand", SecretEdit::default()).map_err(chain)?;
     let number = firm.azure.journal().entries().last().map_or(0, |entry| entry.number);
     let repaired = |entry: &Entry| entry.number > number && entry.verb == "setSecret";

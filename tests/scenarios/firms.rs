@@ -21,7 +21,7 @@ use crate::town::{Firm, PATIENCE, Side, Town, chain, insist, same};
 
 /// What makes a resource one about which the product only talks, so that a script can do its work.
 fn only_talked_about() -> Value {
-    json!({"spec": {"deletionPolicy": "Revoke"}})
+    json!({"spec": {"consumers": {"external": [{"name": "sso", "confirm": "SignInReport"}]}}})
 }
 
 /// What the product will publish, by a script.

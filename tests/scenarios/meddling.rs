@@ -89,19 +89,6 @@ pub async fn a_suspended_resource_that_was_never_begun_is_a_dry_run(town: Town) 
     course.ends_published(&operator, 1..=1).await
 }
 
-pub async fn a_record_that_somebody_deletes_at_any_stage_costs_no_more_than_a_credential(
-    town: Town,
-) -> Result<(), Failed> {
-    let deleted = async |course: &Course, _: &Stage| {
-        for record in course.records().await? {
-            let name = record.metadata.name.unwrap_or_default();
-            course.secrets().delete(&name, &DeleteParams::default()).await?;
-        }
-        Ok(())
-    };
-    at_every_stage(&town, "deleted", deleted, 1..=2).await
-}
-
 pub async fn a_resource_that_comes_back_at_any_stage_is_published(town: Town) -> Result<(), Failed> {
     let came_back = async |course: &Course, _: &Stage| {
         deleted(course).await?;

@@ -4,13 +4,18 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use keywright_sandbox::{Journal, Right};
+use k8s_openapi::api::{
+    authentication::v1::TokenRequest,
+    core::v1::{Namespace, Pod, ServiceAccount},
+};
+use keywright_sandbox::{Journal, Right, Via};
 use kube::{
-    Api, ResourceExt,
+    Api, Client, Config, ResourceExt,
     api::{Patch, PatchParams, PostParams, ValidationDirective},
+    config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use libtest_mimic::Failed;
@@ -18,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     manifests::{self, merged},
-    town::{Place, Town, chain, change, insist, same},
+    town::{PATIENCE, Place, Town, chain, change, insist, same},
 };
 
 /// What a place is called in the balance, whatever it is called.
@@ -118,6 +123,8 @@ pub async fn values_that_make_no_sense_are_refused(town: Town) -> Result<(), Fai
         (json!({"log": {"format": "xml"}}), "format"),
         (json!({"image": {"digest": "latest"}}), "digest"),
         (json!({"terminationGracePeriodSeconds": 5}), "terminationGracePeriodSeconds"),
+        (json!({"federation": {"audiences": ["https://kubernetes.default.svc"]}}), "audiences"),
+        (json!({"federation": {"audiences": []}}), "audiences"),
     ] {
         let refused = town.chart().render("refused", "refused", &values).await.err();
         let said = refused.map(|error| format!("{error:#}")).unwrap_or_default();
@@ -188,4 +195,50 @@ pub async fn an_operator_reads_its_own_secret_where_it_runs(town: Town) -> Resul
     let secrets = format!("/api/v1/namespaces/{}/secrets/", firm.home);
     let read = firm.proxy.journal().count(|entry| entry.verb == "get" && entry.path.starts_with(&secrets));
     insist(read > 0, "its own Secret was not read where it runs")
+}
+
+pub async fn tokens_are_for_federation_and_only_where_that_is_allowed(town: Town) -> Result<(), Failed> {
+    let namespace = manifests::namespace(&town.admin(), "tokens").await?;
+    let values = |allowed: bool| json!({"watchNamespaces": [namespace], "federation": {"allowTokenRequests": allowed}});
+    let release =
+        async |allowed: bool| town.chart().render("tokens", &namespace, &values(allowed)).await.map_err(chain);
+    let without = release(false).await?;
+    without.permit(&town.admin()).await.map_err(chain)?;
+    same("policies where nothing is to be bounded", without.of_kind("ValidatingAdmissionPolicy").count(), 0)?;
+
+    let account = without.account().map_err(chain)?;
+    let way = town.plane().kubeconfig_for(&namespace, &account, Via::Direct).await.map_err(chain)?;
+    let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(way)?, &KubeConfigOptions::default()).await?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(Client::try_from(config)?, &namespace);
+    let asked = async |audiences: &[&str], seconds: i64| {
+        let spec = json!({"spec": {"audiences": audiences, "expirationSeconds": seconds}});
+        let request = serde_json::from_value(spec)?;
+        let answered = accounts.create_token_request(&account, &PostParams::default(), &request).await;
+        Ok::<_, Failed>(answered.map(drop).map_err(|error| error.to_string()))
+    };
+    let federation = "api://AzureADTokenExchange";
+    let refused = |answer: Result<(), String>, words: &str| {
+        let said = answer.err().unwrap_or_default();
+        insist(said.contains(words), format!("not {words:?}, but {said:?}"))
+    };
+    refused(asked(&[federation], 600).await?, "serviceaccounts/token")?;
+
+    release(true).await?.permit(&town.admin()).await.map_err(chain)?;
+    // No event tells when a policy is in force, and before the right is known everything is refused.
+    let in_force = async {
+        while !asked(&[], 600).await?.is_err_and(|said| said.contains("for federation only")) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<_, Failed>(())
+    };
+    tokio::time::timeout(PATIENCE, in_force).await??;
+    asked(&[federation], 600).await??;
+    asked(&[federation], 3600).await??;
+    refused(asked(&["https://kubernetes.default.svc"], 600).await?, "for federation only")?;
+    refused(asked(&[federation, "another"], 600).await?, "for federation only")?;
+    refused(asked(&[federation], 7200).await?, "an hour at most")?;
+    // Whoever else asks for tokens is not bounded: a kubelet does.
+    let of_admin: Api<ServiceAccount> = Api::namespaced(town.admin(), &namespace);
+    of_admin.create_token_request(&account, &PostParams::default(), &TokenRequest::default()).await?;
+    Ok(())
 }

@@ -20,7 +20,7 @@ fn refusals() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     let issuer = json!({"name": "github", "external": {"issuer": "https://issuer.example", "subject": "repo:a"}});
     let federated = json!({"clientSecret": null, "federated": {"identities": [issuer]}});
     vec![
-        ("good", json!({}), "NotSupportedYet", "spec.deletionPolicy"),
+        ("good", json!({}), "NotSupportedYet", "spec.consumers.external"),
         ("tenantless", spec(json!({"tenantRef": {"name": "nowhere"}})), "TenantNotFound", "EntraTenant nowhere"),
         ("not-ours", spec(json!({"clientId": OTHER})), "ApplicationNotGranted", OTHER),
         ("operators-own", spec(json!({"clientId": OWN})), "OwnApplication", "signs in as"),
@@ -77,7 +77,7 @@ pub async fn every_refusal_is_told_with_what_to_do(town: Town) -> Result<(), Fai
 /// One Event for each resource, with the reason and the message of its condition.
 async fn events_say_the_same(place: &Place) -> Result<(), Failed> {
     for (name, _, reason, words) in refusals() {
-        let events = eventually(|| place.events(name)).await?;
+        let events = eventful(place, name).await?;
         same(&format!("Events about {name}"), events.len(), 1)?;
         let (told, note) = &events[0];
         same(&format!("the Event about {name}"), told.as_str(), reason)?;
@@ -86,19 +86,23 @@ async fn events_say_the_same(place: &Place) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A list as soon as it has something: Events are written just after the status that was waited for.
-async fn eventually<T, F>(list: impl Fn() -> F) -> Result<Vec<T>, Failed>
-where
-    F: Future<Output = Result<Vec<T>, Failed>>,
-{
+/// What is found as soon as anything is, where nobody tells when: Events are written, and looks counted, just after the
+/// status that was waited for.
+pub async fn eventually<T>(find: impl AsyncFn() -> Result<Option<T>, Failed>) -> Result<Option<T>, Failed> {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let found = list().await?;
-        if !found.is_empty() || tokio::time::Instant::now() > until {
+        let found = find().await?;
+        if found.is_some() || tokio::time::Instant::now() > until {
             return Ok(found);
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+}
+
+/// The Events about an object, as soon as there are any.
+async fn eventful(place: &Place, about: &str) -> Result<Vec<(String, String)>, Failed> {
+    let events = eventually(async || Ok(Some(place.events(about).await?).filter(|events| !events.is_empty())));
+    Ok(events.await?.unwrap_or_default())
 }
 
 pub async fn a_tenant_that_comes_and_changes_wakes_its_resources(town: Town) -> Result<(), Failed> {
@@ -126,7 +130,7 @@ pub async fn a_tenant_that_no_watch_has_brought_yet_is_looked_up(town: Town) -> 
     place.tenant(&json!({})).await?;
     place.resource("payments-api", &json!({})).await?;
     place.told("payments-api", "NotSupportedYet").await?;
-    same("Events", eventually(|| place.events("payments-api")).await?.len(), 1)
+    same("Events", eventful(&place, "payments-api").await?.len(), 1)
 }
 
 pub async fn a_namespace_that_no_watch_has_brought_yet_is_looked_up(town: Town) -> Result<(), Failed> {
@@ -234,12 +238,12 @@ pub async fn metrics_and_probes_say_what_goes_on(town: Town) -> Result<(), Faile
     same("/readyz", admin.get("/readyz").await?, (200, "ok\n".to_owned()))?;
     // A look is counted when it has ended, a moment after its status was seen here.
     let looks = r#"keywright_reconciles_total{kind="EntraAppCredential",result="ok"}"#;
-    let counted = eventually(|| async {
+    let counted = eventually(async || {
         let (status, text) = admin.get("/metrics").await?;
         same("/metrics", status, 200)?;
-        Ok(Some(text).filter(|text| text.contains(looks)).into_iter().collect())
+        Ok(Some(text).filter(|text| text.contains(looks)))
     });
-    let metrics = counted.await?.pop().ok_or_else(|| format!("{looks} is missing"))?;
+    let metrics = counted.await?.ok_or_else(|| format!("{looks} is missing"))?;
     insist(metrics.ends_with("# EOF\n"), "OpenMetrics end with # EOF")?;
     insist(operator.lines().iter().all(|line| serde_json::from_str::<Value>(line).is_ok()), "every log line is JSON")?;
     insist(operator.lines().iter().any(|line| said(line, "watching")), "the log says that it watches")

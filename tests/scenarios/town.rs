@@ -7,6 +7,7 @@ mod firm;
 mod lanes;
 mod pods;
 mod stages;
+mod tokens;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +19,8 @@ pub use self::{
     course::{Course, RESOURCE},
     firm::{Firm, Side},
     lanes::in_lanes,
-    stages::{KEEPING, MINTING, STAGES, Stage},
+    stages::{ESTABLISHING, FEDERATING, KEEPING, MINTING, NOTING, STAGES, Stage},
+    tokens::AUDIENCE,
 };
 
 use k8s_openapi::{
@@ -29,7 +31,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use keywright::api::{EntraAppCredential, EntraTenant};
-use keywright_sandbox::{Chart, Operator, Options, Plane, Proxy, Release, Via};
+use keywright_sandbox::{Chart, Operator, Options, Plane, Proxy, Release, Via, Webhook};
 use kube::{
     Api, Client, Resource,
     api::{ListParams, Patch, PatchParams},
@@ -39,6 +41,7 @@ use kube::{
 use libtest_mimic::Failed;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::{
     manifests::{self, merged},
@@ -56,6 +59,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Town {
     plane: Arc<Plane>,
     chart: Chart,
+    webhook: Arc<OnceCell<Webhook>>,
 }
 
 impl Town {
@@ -70,7 +74,7 @@ impl Town {
     pub async fn without_our_kinds() -> Result<Self, Failed> {
         let chart = Chart::find().await.map_err(chain)?;
         let plane = Plane::start(Options::default()).await.map_err(chain)?;
-        Ok(Self { plane: Arc::new(plane), chart })
+        Ok(Self { plane: Arc::new(plane), chart, webhook: Arc::default() })
     }
 
     /// Install both definitions and wait until they are served.
@@ -135,7 +139,7 @@ impl Town {
             proxy,
             client_id: manifests::CLIENT.to_owned(),
             // There is no Azure here, so nothing is to be done: this is what is granted and not built yet.
-            asking: json!({"spec": {"deletionPolicy": "Revoke"}}),
+            asking: json!({"spec": {"consumers": {"external": [{"name": "sso", "confirm": "SignInReport"}]}}}),
             tenant,
             args: vec![],
             env: vec![],
@@ -238,6 +242,11 @@ impl Place {
         Ok(())
     }
 
+    /// A client with all rights.
+    pub fn admin(&self) -> Client {
+        self.town.admin()
+    }
+
     /// The resources of this place.
     pub fn resources(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.town.admin(), &self.name, &kube::core::ApiResource::erase::<EntraAppCredential>(&()))
@@ -263,9 +272,31 @@ impl Place {
         ready(self.resources(), name, reason).await
     }
 
+    /// Wait until a condition of a resource gives this reason.
+    pub async fn condition_told(&self, type_: &'static str, reason: &str) -> Result<Condition, Failed> {
+        gives(self.resources(), RESOURCE, type_, reason).await
+    }
+
+    /// Wait until a condition of the resource gives this reason, with these words in its message.
+    pub async fn condition_says(&self, type_: &'static str, reason: &str, words: &str) -> Result<(), Failed> {
+        let says = |object: Option<&DynamicObject>| {
+            condition(object, type_).is_some_and(|one| one.reason == reason && one.message.contains(words))
+        };
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.resources(), RESOURCE, says)).await;
+        let last = condition(Some(&self.read(RESOURCE).await?), type_);
+        waited
+            .map_err(|_| format!("{type_} should have given {reason} with {words:?}, but last it was {last:?}"))??;
+        Ok(())
+    }
+
     /// Wait until `Ready` of the tenant gives this reason.
     pub async fn tenant_told(&self, reason: &str) -> Result<Condition, Failed> {
         ready(self.tenants(), &self.name, reason).await
+    }
+
+    /// Wait until a condition of the tenant gives this reason.
+    pub async fn tenant_condition_told(&self, type_: &'static str, reason: &str) -> Result<Condition, Failed> {
+        gives(self.tenants(), &self.name, type_, reason).await
     }
 
     /// Wait until the operator has nothing left to look at: it looks once more at what it has just written about, and
@@ -300,12 +331,17 @@ impl Place {
 
 /// Wait until `Ready` of an object gives this reason; the error says what it gave last.
 async fn ready(api: Api<DynamicObject>, name: &str, reason: &str) -> Result<Condition, Failed> {
-    let gives = |object: Option<&DynamicObject>| condition(object, "Ready").is_some_and(|one| one.reason == reason);
+    gives(api, name, "Ready", reason).await
+}
+
+/// The same of any condition.
+async fn gives(api: Api<DynamicObject>, name: &str, type_: &'static str, reason: &str) -> Result<Condition, Failed> {
+    let gives = |object: Option<&DynamicObject>| condition(object, type_).is_some_and(|one| one.reason == reason);
     let Ok(found) = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, gives)).await else {
-        let last = condition(api.get_opt(name).await?.as_ref(), "Ready");
-        return Err(format!("{name} should have been told {reason}, but last it was told {last:?}").into());
+        let last = condition(api.get_opt(name).await?.as_ref(), type_);
+        return Err(format!("{type_} of {name} should have given {reason}, but last it was {last:?}").into());
     };
-    condition(found?.as_ref(), "Ready").ok_or_else(|| "the condition is gone".into())
+    condition(found?.as_ref(), type_).ok_or_else(|| "the condition is gone".into())
 }
 
 /// A condition of an object.

@@ -1,6 +1,6 @@
 //! All first issues at once: how long until each is published, and what each has cost.
 
-use std::{io::Write, time::Duration};
+use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use keywright_sandbox::Operator;
 use tokio::time::Instant;
@@ -61,11 +61,11 @@ impl Weather {
 pub async fn measure(place: &Place<'_>, weather: &Weather, table: &mut Table) -> anyhow::Result<Operator> {
     progress(weather.name)?;
     let published = Published::from_now_on(place.resources());
-    let (began, busy) = (Instant::now(), process::machine()?);
+    let (began, busy, before) = (Instant::now(), process::machine()?, process::programs()?);
     let operator = place.operator().await?;
     let times = published.all(place.count(), LONGEST).await?;
     let took = began.elapsed().as_secs_f64();
-    let busy = process::machine()? - busy;
+    let (busy, after) = (process::machine()? - busy, process::programs()?);
 
     table.group(weather.title());
     let last = times.last().map_or(took, Duration::as_secs_f64);
@@ -82,6 +82,14 @@ pub async fn measure(place: &Place<'_>, weather: &Weather, table: &mut Table) ->
     table
         .told("looks, of each", each(process::metric(&operator, "keywright_reconciles_total", &["Credential"]).await?));
     table.told("processor: the operator", format!("{} s", number(used)));
+    let others =
+        [("kube-apiserver", "the API server"), ("etcd", "etcd"), ("keywright-bench", "proxy and Azure, in here")];
+    for (program, name) in others {
+        let of = |books: &BTreeMap<String, f64>| books.get(program).copied().unwrap_or_default();
+        let other = of(&after) - of(&before);
+        let times = format!("{} s, {} of the operator's", number(other), number(other / used));
+        table.told(format!("processor: {name}"), times);
+    }
     table.told("processor: the whole machine", format!("{} s", number(busy)));
     table.told("memory at most", format!("{} MiB", number(process::memory(&operator)?.1)));
     Ok(operator)

@@ -1,6 +1,10 @@
-//! What the operator's process uses, by the kernel's books and by its own metrics.
+//! What the operator's process and those around it use, by the kernel's books and by its own metrics.
 
-use std::{fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use anyhow::Context;
 use keywright_sandbox::Operator;
@@ -30,10 +34,45 @@ pub fn memory(operator: &Operator) -> anyhow::Result<(f64, f64)> {
 pub fn processor(operator: &Operator) -> anyhow::Result<f64> {
     let path = format!("/proc/{}/stat", operator.process_id()?);
     let text = fs::read_to_string(&path).with_context(|| format!("could not read {path}"))?;
-    // The second field is the name, which may have anything in it but ends with the last parenthesis.
-    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
-    let ticks: Option<Vec<f64>> = fields.and_then(|fields| fields.map(|field| field.parse().ok()).collect());
-    Ok(ticks.with_context(|| format!("no times in {path}"))?.iter().sum::<f64>() / TICKS)
+    Ok(Stat::read(&text).with_context(|| format!("no times in {path}"))?.seconds)
+}
+
+/// How many seconds of processors this program has used, and each that it has started, by their names.
+pub fn programs() -> anyhow::Result<BTreeMap<String, f64>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir("/proc").context("could not list /proc")?.filter_map(Result::ok) {
+        // What has ended meanwhile has used nothing more.
+        let Ok(text) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        if let (Some(id), Some(stat)) = (entry.file_name().to_str().and_then(|id| id.parse().ok()), Stat::read(&text)) {
+            all.insert(id, stat);
+        }
+    }
+    let mut ours = BTreeSet::from([std::process::id()]);
+    while all.iter().any(|(id, stat)| ours.contains(&stat.parent) && ours.insert(*id)) {}
+    let mut used = BTreeMap::new();
+    for stat in all.into_iter().filter(|(id, _)| ours.contains(id)).map(|(_, stat)| stat) {
+        *used.entry(stat.name).or_insert(0.0) += stat.seconds;
+    }
+    Ok(used)
+}
+
+/// What the kernel's books say of a process.
+struct Stat {
+    name: String,
+    parent: u32,
+    seconds: f64,
+}
+
+impl Stat {
+    fn read(text: &str) -> Option<Self> {
+        // The second field is the name, which may have anything in it but ends with the last parenthesis.
+        let (before, after) = text.rsplit_once(')')?;
+        let (_, name) = before.split_once('(')?;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok();
+        let (parent, seconds) = (fields.get(1)?.parse().ok()?, (ticks(11)? + ticks(12)?) / TICKS);
+        Some(Self { name: name.to_owned(), parent, seconds })
+    }
 }
 
 /// How many seconds of processors the whole machine has used.

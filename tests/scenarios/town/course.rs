@@ -3,10 +3,12 @@
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
+use k8s_openapi::api::core::v1::Secret;
 use keywright_sandbox::{
     Operator,
-    azure::{self, NewPassword},
+    azure::{self, NewPassword, Password, SecretChange, Seeded},
 };
+use kube::ResourceExt;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -75,6 +77,32 @@ impl Course {
         json!({"vaultUrl": self.vault, "name": name})
     }
 
+    /// The credentials on the application that nobody made by hand.
+    pub fn ours(&self) -> Result<Vec<Password>, Failed> {
+        let mut all = self.azure.passwords(&self.payments).map_err(chain)?;
+        all.retain(|one| one.key_id != self.by_hand);
+        Ok(all)
+    }
+
+    /// Wait until a Secret has the one credential of ours, with all that makes it usable and known as ours.
+    pub async fn is_carried_by(&self, name: &str) -> Result<(), Failed> {
+        self.until(|| async {
+            let ours = self.ours()?;
+            let [ours] = &ours[..] else { return Ok(Err(format!("there is not one credential of ours: {ours:?}"))) };
+            Ok(match self.secrets().get_opt(name).await? {
+                Some(secret) => carries(&secret, ours, &self.payments),
+                None => Err(format!("there is no Secret {name}")),
+            })
+        })
+        .await
+    }
+
+    /// What was done to an entry of its vault, and by whom.
+    pub fn entry_changes(&self, name: &str) -> Vec<SecretChange> {
+        let mut changes = self.azure.secret_changes(self.payments.tenant);
+        changes.retain(|change| change.name == name);
+        changes
+    }
     /// Wait until it is published and nothing is left to be done; so many credentials were minted for it, one of them was
     /// ever published, the others are gone, and nothing that is somebody else's was touched.
     pub async fn ends_published(&self, operator: &Operator, minted: RangeInclusive<usize>) -> Result<(), Failed> {
@@ -88,4 +116,23 @@ impl Course {
         insist(left.len() == 2 && left.contains(&self.by_hand), format!("on the application there are {left:?}"))?;
         self.ends_clean(operator).await
     }
+}
+
+/// Whether a Secret has the coherent set with a credential, and bears our marks.
+fn carries(secret: &Secret, password: &Password, application: &Seeded) -> Result<(), String> {
+    let has = |key: &str, value: &str| {
+        let found = secret.data.as_ref().and_then(|data| data.get(key));
+        found.is_some_and(|found| found.0 == value.as_bytes())
+    };
+    let key_id = secret.annotations().get("keywright.dev/key-id");
+    let all = [
+        ("AZURE_CLIENT_SECRET", has("AZURE_CLIENT_SECRET", &password.value)),
+        ("AZURE_CLIENT_ID", has("AZURE_CLIENT_ID", &application.client_id.to_string())),
+        ("AZURE_TENANT_ID", has("AZURE_TENANT_ID", &application.tenant.to_string())),
+        ("AZURE_AUTHORITY_HOST", secret.data.as_ref().is_some_and(|data| data.contains_key("AZURE_AUTHORITY_HOST"))),
+        ("the key ID", key_id.is_some_and(|key_id| *key_id == password.key_id.to_string())),
+        ("the owner", secret.labels().contains_key("keywright.dev/owner")),
+    ];
+    let lacks: Vec<&str> = all.into_iter().filter(|(_, has)| !has).map(|(what, _)| what).collect();
+    if lacks.is_empty() { Ok(()) } else { Err(format!("{} lacks {}", secret.name_any(), lacks.join(", "))) }
 }

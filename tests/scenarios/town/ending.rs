@@ -74,7 +74,7 @@ fn offered(secret: &Secret, identity: &str) -> Option<(Timestamp, String)> {
 }
 
 /// A text is added whole, so a panic elsewhere does not spoil the others.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -88,7 +88,8 @@ impl Firm {
         let found = published.into_iter().flat_map(|(time, text)| {
             ledger.leaks([("", text)]).into_iter().filter_map(move |found| Some((of_key(found.key_id)?, time)))
         });
-        let found: Vec<_> = found.collect();
+        let outsiders = locked(&self.outsiders).clone();
+        let found: Vec<_> = found.chain(self.told_to_accounts().await?).chain(outsiders).collect();
         Ok(found.into_iter().fold(ledger, |ledger, (fingerprint, time)| ledger.published(fingerprint, time)))
     }
 

@@ -4,15 +4,19 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    time::Instant,
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Secret;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use keywright_sandbox::{
     Azure, Faults, KUBERNETES, KillSwitch, Nodes, Operator,
     azure::{self, Grant, NewApplication, NewPassword, Role, Seeded},
     faults::{Added, Point},
+    journal::Entry,
     points,
+    witness::Fingerprint,
 };
 use kube::{
     Api,
@@ -22,7 +26,7 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{PATIENCE, Place, Town, chain, ending::Published};
+use super::{PATIENCE, Place, Town, chain, ending::Published, pods::MOMENT};
 
 /// The Secret with what the operator signs in with.
 const IDENTITY: &str = "keywright-identity";
@@ -38,8 +42,16 @@ pub struct Firm {
     pub payments: Seeded,
     /// The URL of its vault.
     pub vault: String,
+    /// How long its nodes serve what they have read of a Secret before they ask again.
+    pub cache_lag: Duration,
+    /// How long the tokens of its pods live at most, if not as long as the pods ask for.
+    pub token_life: Option<Duration>,
+    /// How often its pods sign in.
+    pub sign_in_every: Duration,
     pub(super) nodes: OnceCell<Nodes>,
     pub(super) published: Published,
+    /// Whom tokens of others have let in, and since when.
+    pub(super) outsiders: Mutex<Vec<(Fingerprint, Timestamp)>>,
 }
 
 /// On which side of its effect a request is hit.
@@ -73,7 +85,12 @@ impl Town {
 
     /// A firm with an Azure like this.
     pub async fn firm_with(&self, name: &str, options: azure::Options) -> Result<Firm, Failed> {
-        let mut place = self.place(name).await?;
+        self.firm_in(self.place(name).await?, options).await
+    }
+
+    /// A firm in a place, with an Azure like this.
+    pub(super) async fn firm_in(&self, place: Place, options: azure::Options) -> Result<Firm, Failed> {
+        let name = &place.name.clone();
         // No two firms share an ID or a value.
         let seed = name.bytes().fold(options.seed, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(byte)));
         let options = azure::Options { dir: Some(self.plane.dir().to_path_buf()), seed, ..options };
@@ -95,12 +112,34 @@ impl Town {
         let writer = Grant::role(keywright.principal, Role::SecretsOfficer, None);
         azure.seed_grant(&vault, writer).map_err(chain)?;
 
-        let value = azure.seed_password(&keywright, NewPassword::default()).map_err(chain)?.value;
+        azure.seed_password(&keywright, NewPassword::default()).map_err(chain)?;
+        self.settle(place, azure, keywright, payments, &vault).await
+    }
+
+    /// A clone of a firm that is in another town: with the same Azure, in a cluster with the same ID.
+    pub async fn clone_of(&self, other: &Firm) -> Result<Firm, Failed> {
+        let there: Api<Namespace> = other.namespaces();
+        let cluster_id = there.get("kube-system").await?.metadata.uid;
+        let values = json!({"watchNamespaces": [other.name], "clusterId": cluster_id});
+        let place = self.place_with(&other.name, &values).await?;
+        self.settle(place, other.azure.clone(), other.keywright, other.payments, &other.vault_name()).await
+    }
+
+    /// A firm in a place, of what there is in an Azure.
+    async fn settle(
+        &self,
+        mut place: Place,
+        azure: Azure,
+        keywright: Seeded,
+        payments: Seeded,
+        vault: &str,
+    ) -> Result<Firm, Failed> {
+        let value = azure.passwords(&keywright).map_err(chain)?.remove(0).value;
         let secret = json!({"metadata": {"name": IDENTITY}, "stringData": {"AZURE_CLIENT_SECRET": value}});
-        let secrets: Api<Secret> = Api::namespaced(self.admin(), name);
+        let secrets: Api<Secret> = Api::namespaced(self.admin(), &place.name);
         secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
         let identity = json!({"clientId": keywright.client_id, "secretRef": {"name": IDENTITY}});
-        place.tenant = json!({"tenantId": tenant, "identity": {"clientSecret": identity}});
+        place.tenant = json!({"tenantId": payments.tenant, "identity": {"clientSecret": identity}});
         place.client_id = payments.client_id.to_string();
         place.env = surroundings(&azure);
         place.args = ["--time-scale", "0.02"].map(str::to_owned).into();
@@ -108,7 +147,19 @@ impl Town {
         place.asking = json!({"spec": {"verification": proof}});
         let published = Published::watch(secrets, IDENTITY);
         let vault = format!("https://{vault}.vault.azure.net");
-        Ok(Firm { place, azure, keywright, payments, vault, nodes: OnceCell::new(), published })
+        Ok(Firm {
+            place,
+            azure,
+            keywright,
+            payments,
+            vault,
+            cache_lag: MOMENT,
+            token_life: None,
+            sign_in_every: MOMENT,
+            nodes: OnceCell::new(),
+            published,
+            outsiders: Mutex::default(),
+        })
     }
 }
 
@@ -125,6 +176,18 @@ impl Firm {
     pub async fn tenant(&self, patch: &Value) -> Result<(), Failed> {
         let granting = json!({"spec": {"grants": [self.grant()]}});
         self.place.tenant(&super::merged(granting, patch)).await
+    }
+
+    /// Another application, which the operator owns.
+    pub fn application(&self, name: &str) -> Result<Seeded, Failed> {
+        let owners = vec![self.keywright.principal];
+        let new = NewApplication { display_name: name.to_owned(), owners, ..NewApplication::default() };
+        self.azure.seed_application(self.payments.tenant, new).map_err(chain)
+    }
+
+    /// The name of its vault.
+    pub fn vault_name(&self) -> String {
+        format!("kv-{}", self.name)
     }
 
     /// A grant for everything here.
@@ -145,10 +208,32 @@ impl Firm {
         Ok(())
     }
 
+    /// What the operator is told to sign in with, from now on.
+    pub async fn operator_signs_in_with(&self, value: &str) -> Result<(), Failed> {
+        let here: Api<Secret> = Api::namespaced(self.place.town.admin(), &self.place.home);
+        super::change(&here, IDENTITY, &json!({"stringData": {"AZURE_CLIENT_SECRET": value}})).await
+    }
+
+    /// Wait until so many more rounds through its tenant have begun.
+    pub async fn rounds(&self, more: usize) -> Result<(), Failed> {
+        let is_round = |entry: &Entry| entry.verb == "listApplications" || entry.verb == "delta";
+        for _ in 0..more {
+            let begun = self.azure.journal().len();
+            let next = |entry: &Entry| entry.number >= begun && is_round(entry);
+            self.azure.journal().wait_for(next, PATIENCE).await.map_err(chain)?;
+        }
+        Ok(())
+    }
+
     /// The points on both sides that its operators have touched so far.
     pub fn points(&self) -> Vec<Point> {
-        let mut entries = self.proxy.journal().entries();
-        entries.extend(self.azure.journal().entries());
+        self.points_since(0, 0)
+    }
+
+    /// The same from so many requests on to the API server, and to Azure.
+    pub fn points_since(&self, asked: usize, called: usize) -> Vec<Point> {
+        let mut entries: Vec<Entry> = self.proxy.journal().entries().into_iter().skip(asked).collect();
+        entries.extend(self.azure.journal().entries().into_iter().skip(called));
         entries.sort_by_key(|entry| entry.time);
         points::touched(&entries)
     }

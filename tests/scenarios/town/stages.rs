@@ -54,6 +54,22 @@ pub const STAGES: [Stage; 9] = [
     stage("noting", KUBERNETES, "patch", SECRET, 2),
 ];
 
+/// A federated credential is added to the application.
+pub const ESTABLISHING: Stage =
+    stage("adding", GRAPH, "createFederated", "/v1.0/applications*/federatedIdentityCredentials", 1);
+/// Its record says which it is.
+pub const NOTING: Stage = stage("noting", KUBERNETES, "patch", SECRET, 1);
+/// The stages of a federated credential, in their order.
+pub const FEDERATING: [Stage; 7] = [
+    OPENING,
+    ESTABLISHING,
+    NOTING,
+    stage("asking", KUBERNETES, "create", "/api/v1/namespaces/*/serviceaccounts/*/token", 1),
+    stage("beginning", KUBERNETES, "patch", SECRET, 2),
+    stage("telling", KUBERNETES, "patch", "/api/v1/namespaces/*/serviceaccounts/*", 1),
+    stage("used", KUBERNETES, "patch", SECRET, 3),
+];
+
 impl Stage {
     /// The request that ends it.
     pub fn point(&self) -> Point {
