@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Period, rules,
-    values::{EntryName, HttpsUrl, ObjectName, Text},
+    values::{HolderName, HttpsUrl, ObjectName, Text},
 };
 
 /// A client secret that Keywright mints and replaces.
@@ -100,8 +100,9 @@ pub struct Federated {
 #[x_kube(validation = rules::ONE_SUBJECT)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// The name by which status and events speak of this identity.
-    pub name: EntryName,
+    /// The name by which status and events speak of this identity. One that Keywright cannot prove is confirmed by
+    /// the annotation `keywright.dev/confirmed.<name>: <id>` on this resource, before an older one goes.
+    pub name: HolderName,
 
     /// A ServiceAccount of this namespace. Its pods need the label `azure.workload.identity/use: "true"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,14 +13,14 @@ use kube::{
     Api, Client,
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, watcher},
+        watcher::{self, Event},
     },
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     connect::Connection,
-    follow::each_event,
+    follow::{each_event, listing_anew},
     known::{Changed, Known},
     pods::{Pod, pod},
     rolling::{Object, workload},
@@ -131,14 +131,14 @@ impl Watches {
 
     async fn watch(self, namespace: String, seen: Arc<Mutex<Seen>>) {
         let tell = |woken: BTreeSet<String>| woken.iter().for_each(|resource| (self.wake)(&namespace, resource));
-        let pods = watcher(Api::<Pod>::namespaced(self.client.clone(), &namespace), watcher::Config::default());
+        let pods = listing_anew(Api::<Pod>::namespaced(self.client.clone(), &namespace), watcher::Config::default());
         let pods = each_event(pods.default_backoff(), "Pod", |event| {
             let woken = lock(&seen).pods_changed(&event);
             tell(woken);
         });
         let of_kind = async |kind: WorkloadKind| {
             let api = Api::<Object>::namespaced_with(self.client.clone(), &namespace, &resource(kind));
-            let events = watcher(api, watcher::Config::default()).default_backoff();
+            let events = listing_anew(api, watcher::Config::default()).default_backoff();
             each_event(events, kind.as_str(), |event| {
                 let woken = lock(&seen).workloads_changed(kind, &event);
                 tell(woken);

@@ -110,9 +110,12 @@ where
 }
 
 /// A watch that begins with a list, after every error too.
-fn listing_anew<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+pub(super) fn listing_anew<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     stream::unfold(None, move |watching| {
         let begun = || watcher(api.clone(), config.clone()).boxed();

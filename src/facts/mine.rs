@@ -37,8 +37,8 @@ pub struct Mine {
     pub removed: BTreeMap<KeyId, Timestamp>,
     /// How far the proofs of federated credentials are, by their ID.
     pub exchanges: BTreeMap<KeyId, Proof>,
-    /// The `ServiceAccount`s of which it may not have tokens, and why.
-    pub withheld: BTreeMap<String, Trouble>,
+    /// The `ServiceAccount`s of which it may not have tokens, why, and when that was so last.
+    pub withheld: BTreeMap<String, (Timestamp, Trouble)>,
     /// What suggests that federated credentials are gone from the application.
     pub absent: BTreeMap<KeyId, Absent>,
     /// What did not succeed yet.

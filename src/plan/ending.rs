@@ -9,10 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     Next, Timing, Wait, evidence, forget,
+    removable::Removable,
     removal::{self, advice, gone_a_while, marked, unknown},
     rollout,
     scene::{self, Ruling, Scene, after, unless_passed},
-    step::{Removable, Step},
+    step::Step,
 };
 use crate::{
     api::{
@@ -21,7 +22,7 @@ use crate::{
         rotation::DeletionPolicy,
     },
     facts::{
-        Consumers, CopyId, Fate, Hindrance, Holder, Maker, Mark, Observation, PodSeen, Reading, Record, SeenBy, Stage,
+        Consumers, CopyId, Fate, Hindrance, Holder, Maker, Mark, Observation, PodSeen, Reading, Record, Stage,
         TargetId, TargetState, WorkloadId,
     },
 };
@@ -248,16 +249,10 @@ pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
             format!("external/{} to be taken out of spec.consumers.external, when it has no use for it", outside.name);
         return in_the_way(&who, None);
     }
-    let consumers = match rollout::watched(scene, Reason::Revoking) {
-        Ok(consumers) => consumers,
-        Err(ruling) => return ruling,
-    };
-    let listed = matches!(consumers.seen, SeenBy::List(at) if scene.is_fresh(at));
-    match user(scene, consumers) {
-        // A list is not heard of again by itself.
-        Some(who) => in_the_way(&who, (consumers.seen != SeenBy::Watch).then(|| after(scene.now, scene.timing.fresh))),
-        None if listed => Ruling::Pass,
-        None => scene.attempt(Step::ReadConsumers),
+    match rollout::in_the_way(scene, Reason::Revoking, |seen| user(scene, seen)) {
+        Ok(Some((who, until))) => in_the_way(&who, until),
+        Ok(None) => Ruling::Pass,
+        Err(ruling) => ruling,
     }
 }
 

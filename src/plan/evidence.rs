@@ -89,8 +89,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
             TargetId::Vault { .. } => None,
         };
         let names = scene.every_target().into_iter().filter_map(name).collect();
-        let account = issue.record.entry.claims.as_ref();
-        let account = account.and_then(|claims| identity::account_of(scene.request.namespace, claims));
+        let account = issue.record.entry.claims.as_ref().and_then(|claims| identity::account_with(scene, claims));
         let declared = scene.request.secret_name();
         Self { scene, issue, names, declared, account, copies: copies(scene).collect() }
     }

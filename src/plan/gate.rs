@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{KeyId, Reason},
-    facts::{Consumers, SeenBy, TargetId, Verdict},
+    facts::{TargetId, Verdict},
 };
 
 /// Whether a credential may go because everybody has ours.
@@ -69,7 +69,7 @@ fn every_target_has_it(scene: &Scene<'_>, issue: Issue<'_>) -> Ruling {
 
 /// Everybody who is known has it. Nobody known is not the same as nobody.
 fn every_holder_has_it(scene: &Scene<'_>, issue: Issue<'_>, key_id: KeyId) -> Ruling {
-    let consumers = match listed(scene) {
+    let consumers = match scene.listed() {
         Ok(consumers) => consumers,
         Err(ruling) => return ruling,
     };
@@ -87,14 +87,6 @@ fn every_holder_has_it(scene: &Scene<'_>, issue: Issue<'_>, key_id: KeyId) -> Ru
          Name them in spec.consumers, or say with discovery: None that there are none"
     );
     Ruling::wait(Reason::ConsumersUnknown, what, Some(after(scene.now, scene.timing.consumers)))
-}
-
-/// Workloads and pods as the API server listed them a moment ago.
-fn listed<'a>(scene: &Scene<'a>) -> Result<&'a Consumers, Ruling> {
-    match &scene.seen.consumers {
-        Some(consumers) if matches!(consumers.seen, SeenBy::List(at) if scene.is_fresh(at)) => Ok(consumers),
-        _ => Err(scene.attempt(Step::ReadConsumers)),
-    }
 }
 
 /// What each target holds signs in, and not only what its record does.

@@ -61,8 +61,19 @@ pub(super) fn watch(scene: &Scene<'_>) -> Step {
     Step::WatchConsumers {
         secrets: published.chain(copies(scene).map(|copy| copy.secret)).collect(),
         workloads: named.map(|one| WorkloadId { kind: one.kind, name: one.name.to_string() }).collect(),
-        accounts: identity::accounts(scene.request.spec).map(|account| account.name.to_string()).collect(),
+        accounts: identity::every_account(scene),
     }
+}
+
+/// How somebody outside is to confirm a credential, unless that was done.
+pub(super) fn unconfirmed(scene: &Scene<'_>, holder: &str, key_id: KeyId) -> Option<String> {
+    let key = format!("{GROUP}/confirmed.{holder}");
+    let said = scene.seen.resource.metadata.annotations.as_ref().and_then(|all| all.get(&key));
+    let confirmed = said.is_some_and(|said| said.trim() == key_id.to_string());
+    let (resource, namespace) = (scene.request.name, scene.request.namespace);
+    (!confirmed).then(|| {
+        format!("nobody has confirmed it: kubectl -n {namespace} annotate --overwrite eac {resource} {key}={key_id}")
+    })
 }
 
 /// Whether somebody has said that there is nobody to look for.
@@ -137,22 +148,9 @@ impl<'a> View<'_, 'a> {
                 (self.evidence.scene.now < until)
                     .then(|| pending(format!("it counts as confirmed at {until:.0}"), Some(until)))
             }
-            _ => (!self.is_confirmed(name.as_str(), key_id)).then(|| {
-                let (resource, namespace) = (self.evidence.scene.request.name, self.evidence.scene.request.namespace);
-                let because = format!(
-                    "nobody has confirmed it: kubectl -n {namespace} annotate --overwrite eac {resource} \
-                     {GROUP}/confirmed.{name}={key_id}"
-                );
-                pending(because, None)
-            }),
+            _ => unconfirmed(self.evidence.scene, name.as_str(), key_id).map(|how| pending(how, None)),
         };
         Holder { name: format!("external/{name}"), workload: None, pending }
-    }
-
-    fn is_confirmed(&self, holder: &str, key_id: KeyId) -> bool {
-        let annotations = self.evidence.scene.seen.resource.metadata.annotations.as_ref();
-        let said = annotations.and_then(|all| all.get(&format!("{GROUP}/confirmed.{holder}")));
-        said.is_some_and(|said| said.trim() == key_id.to_string())
     }
 
     /// What is still to happen to a workload some of whose pods are old.

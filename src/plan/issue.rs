@@ -16,7 +16,7 @@ use crate::{
     api::Reason,
     facts::{
         Application, Attempt, Cause, Credential, Entry, Fate, Kept, Mark, OwnAttempt, Record, Sequence, TargetId,
-        TargetState, Work, record,
+        TargetState, Work,
     },
 };
 
@@ -114,7 +114,7 @@ fn open(scene: &Scene<'_>, cause: Cause) -> Ruling {
         return scene.effect(Step::Rebuild { entry: Box::new(entry), target });
     }
     let sequence = next_sequence(scene, application, &targets);
-    let first = attempt(scene);
+    let first = scene.new_attempt();
     if cause == Cause::FirstIssue && scene.records().next().is_none() {
         unless_passed!(adopt::adopt(scene, application, entry(scene, sequence, first.clone())));
     }
@@ -131,23 +131,13 @@ fn entry(scene: &Scene<'_>, sequence: Sequence, first: Attempt) -> Entry {
     Entry { replaces, ..Entry::opened(scene.seen.owner.clone(), request.name, about, sequence, first) }
 }
 
-fn attempt(scene: &Scene<'_>) -> Attempt {
-    Attempt { nonce: scene.chance.clone(), holder: scene.seen.process.clone(), at: scene.now }
-}
-
 /// One more than anything that was ever numbered, wherever a number is left.
 fn next_sequence(scene: &Scene<'_>, application: &Application, targets: &[(TargetId, &TargetState)]) -> Sequence {
-    let records = scene.seen.records.list.iter().map(|record| record.entry.sequence);
-    let prefix = record::name_of(&scene.seen.owner, Sequence(0));
-    let prefix = prefix.trim_end_matches('0');
-    let forged =
-        scene.seen.records.forged.iter().filter_map(|(name, _)| name.strip_prefix(prefix)?.parse().ok().map(Sequence));
     let marks =
         application.credentials.iter().filter_map(Credential::mark).filter(|mark| mark.owner == scene.seen.owner);
     let carried = targets.iter().filter_map(|(_, state)| target::ours(state, &scene.seen.owner)?.sequence);
     let own = scene.seen.mine.attempts.iter().map(|own| own.sequence);
-    let highest = records.chain(forged).chain(marks.map(|mark| mark.sequence)).chain(carried).chain(own).max();
-    highest.map_or(Sequence(1), Sequence::next)
+    scene.next_sequence(marks.map(|mark| mark.sequence).chain(carried).chain(own))
 }
 
 /// Every declared target, looked at a moment ago. It is compared with what is published, if anything is: what was compared
@@ -183,7 +173,7 @@ fn carried(
         let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
         let known = found.mark().as_ref() == Some(&mark) && !found.is_expired(scene.now);
         let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
-        let rebuilt = Attempt { nonce: mark.nonce, ..attempt(scene) };
+        let rebuilt = Attempt { nonce: mark.nonce, ..scene.new_attempt() };
         let taken = scene.record(mark.sequence).is_some();
         let published_to = vec![id.clone()];
         let rebuilt = || Entry { kept: Some(kept), published_to, ..entry(scene, mark.sequence, rebuilt) };
@@ -311,7 +301,7 @@ fn take_over(scene: &Scene<'_>, record: &Record) -> Ruling {
             entry.kept = Some(kept);
             entry.published_to = vec![target.clone()];
             entry.attempts.retain(|attempt| attempt.nonce != nonce);
-            entry.attempts.push(Attempt { nonce, ..attempt(scene) });
+            entry.attempts.push(Attempt { nonce, ..scene.new_attempt() });
         });
         return scene.effect(Step::KeepFromTarget { record: Box::new(record.clone()), entry, target });
     }
@@ -325,7 +315,7 @@ fn take_over(scene: &Scene<'_>, record: &Record) -> Ruling {
         entry.attempts.retain(|attempt| !attempts::is_over(scene, &targets, record, attempt));
     });
     unless_passed!(attempts::room(scene, record, entry.attempts.len()));
-    entry.attempts.push(attempt(scene));
+    entry.attempts.push(scene.new_attempt());
     scene.effect(Step::TakeOver { record: Box::new(record.clone()), entry })
 }
 

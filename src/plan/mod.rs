@@ -27,6 +27,7 @@ pub mod policy;
 mod proof;
 mod publish;
 pub mod readable;
+pub mod removable;
 mod removal;
 pub mod report;
 mod rollout;

@@ -5,12 +5,13 @@ use jiff::Timestamp;
 
 use super::{
     adopt, due, ending, gate,
+    removable::Removable,
     scene::{Ruling, Scene, after, before, unless_passed},
-    step::{Removable, Step},
+    step::Step,
 };
 use crate::{
     api::{GROUP, KeyId, Reason, grant::CredentialKind, rotation::Retirement},
-    facts::{Consumers, Credential, Fate, Mark, PodSeen, Reading, Record, SeenBy, Stage, TargetId, TargetState},
+    facts::{Credential, Fate, Mark, PodSeen, Reading, Record, Stage, TargetId, TargetState},
 };
 
 /// What a credential with our mark is, as far as the records tell.
@@ -234,10 +235,12 @@ pub(super) fn gone_a_while(scene: &Scene<'_>, key_id: KeyId) -> bool {
 /// Whether a credential may leave now. What is asked first is cheap; a wait names who is in the way.
 pub(super) fn gate(scene: &Scene<'_>, key_id: KeyId, mark: Option<&Mark>, because: Removable) -> Ruling {
     match because {
-        // What is federated has a gate of its own, which knows no values.
-        Removable::Lost | Removable::Expired | Removable::Undeclared => Ruling::Pass,
+        Removable::Lost | Removable::Expired => Ruling::Pass,
         Removable::Revoked => ending::nobody_uses_it(scene),
-        Removable::Replaced | Removable::Foreign | Removable::Adopted => gate::everybody_has_ours(scene, key_id),
+        // (Only what is federated is undeclared, and that has a gate of its own, which knows no values.)
+        Removable::Replaced | Removable::Foreign | Removable::Adopted | Removable::Undeclared => {
+            gate::everybody_has_ours(scene, key_id)
+        }
         Removable::Compromised => gate::time_is_up(scene, key_id),
         Removable::Abandoned => {
             let kept = |one: &&Record| one.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id);
@@ -303,9 +306,9 @@ pub(super) fn carrier(scene: &Scene<'_>, key_id: KeyId) -> Result<Option<TargetI
 /// Every pod that reads what we publish has started so long after the attempt was fenced that no node's copy had what it may
 /// have brought. `issue` waits as long before it publishes, so pods that waited for the Secret are not in the way. (An etcd that was restored from between mint and keep makes a key look fenced that pods do hold.)
 fn no_pod_may_hold_it(scene: &Scene<'_>, fenced_at: Timestamp) -> Ruling {
-    let pods = match &scene.seen.consumers {
-        Some(Consumers { seen: SeenBy::List(at), pods, .. }) if scene.is_fresh(*at) => pods,
-        _ => return scene.attempt(Step::ReadConsumers),
+    let consumers = match scene.listed() {
+        Ok(consumers) => consumers,
+        Err(ruling) => return ruling,
     };
     let every = scene.every_target();
     let published = |reading: &Reading| {
@@ -318,7 +321,7 @@ fn no_pod_may_hold_it(scene: &Scene<'_>, fenced_at: Timestamp) -> Ruling {
         Some(at) => at <= fenced_at,
         None => untold && pod.created_at <= fenced_at,
     };
-    let holder = pods.iter().find(|pod| holds(pod) && pod.reads.iter().any(published));
+    let holder = consumers.pods.iter().find(|pod| holds(pod) && pod.reads.iter().any(published));
     holder.map_or(Ruling::Pass, |pod| {
         let until = Some(after(scene.now, scene.timing.drift));
         Ruling::wait(Reason::Idle, format!("pod/{}, which may hold what was there before", pod.name), until)

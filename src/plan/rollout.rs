@@ -43,7 +43,14 @@ pub(super) fn bring_to_everybody(scene: &Scene<'_>) -> Ruling {
         Ruling::Wait(wait) => Some(wait),
         Ruling::Pass => None,
     };
-    let Some(late) = first_pending(&holders) else { return note_that_everybody_has_it(scene, issue.record) };
+    let Some(late) = first_pending(&holders) else {
+        // What started, and when, no watch takes back; what pods are made of, one that is behind may show as it was.
+        let listed = matches!(consumers.seen, SeenBy::List(_));
+        if issue.record.entry.claims.is_some() && !listed {
+            return scene.attempt(Step::ReadConsumers);
+        }
+        return note_that_everybody_has_it(scene, issue.record);
+    };
     let until = [late.until, held.as_ref().and_then(|wait| wait.until), look_again_at(scene, consumers.seen)];
     let until = until.into_iter().flatten().min();
     let told = held.filter(|wait| wait.reason.needs_a_person() || !late.reason.needs_a_person()).unwrap_or(late);
@@ -64,6 +71,20 @@ pub(super) fn watched<'a>(scene: &Scene<'a>, stage: Reason) -> Result<&'a Consum
             let what = "the workloads and pods of the namespace to be read";
             Err(Ruling::wait(stage, what, Some(until)))
         }
+    }
+}
+
+/// Somebody who is in the way of a removal, and when to look again, if nothing wakes. That there is nobody is only believed
+/// of a list of a moment ago.
+pub(super) fn in_the_way<'a>(
+    scene: &Scene<'a>,
+    stage: Reason,
+    find: impl FnOnce(&'a Consumers) -> Option<String>,
+) -> Result<Option<(String, Option<Timestamp>)>, Ruling> {
+    let consumers = watched(scene, stage)?;
+    match find(consumers) {
+        Some(who) => Ok(Some((who, look_again_at(scene, consumers.seen)))),
+        None => scene.listed().map(|_| None),
     }
 }
 

@@ -8,8 +8,8 @@ use super::{Timing, readable::Request, step::Step, timing::doubling};
 use crate::{
     api::{Reason, status::EffectivePolicy},
     facts::{
-        Application, Effect, Entry, Failing, Fate, Looked, Nonce, Observation, OwnAttempt, Record, Sequence, Stage,
-        TargetId, TargetState, Work,
+        Application, Attempt, Consumers, Effect, Entry, Failing, Fate, Looked, Nonce, Observation, OwnAttempt, Record,
+        SeenBy, Sequence, Stage, TargetId, TargetState, Work, record,
     },
 };
 
@@ -140,6 +140,29 @@ impl<'a> Scene<'a> {
 
     pub(super) fn own_attempt(&self, sequence: Sequence, nonce: &Nonce) -> Option<&'a OwnAttempt> {
         self.seen.mine.attempts.iter().find(|own| own.sequence == sequence && own.nonce == *nonce)
+    }
+
+    /// One more than anything that was ever numbered: by records, whatever has the name of one, and these.
+    pub(super) fn next_sequence(&self, elsewhere: impl Iterator<Item = Sequence>) -> Sequence {
+        let records = self.seen.records.list.iter().map(|record| record.entry.sequence);
+        let prefix = record::name_of(&self.seen.owner, Sequence(0));
+        let prefix = prefix.trim_end_matches('0');
+        let forged = self.seen.records.forged.iter().filter_map(|(name, _)| name.strip_prefix(prefix)?.parse().ok());
+        let highest = records.chain(forged.map(Sequence)).chain(elsewhere).max();
+        highest.map_or(Sequence(1), Sequence::next)
+    }
+
+    /// An attempt that begins now.
+    pub(super) fn new_attempt(&self) -> Attempt {
+        Attempt { nonce: self.chance.clone(), holder: self.seen.process.clone(), at: self.now }
+    }
+
+    /// Workloads and pods as the API server listed them a moment ago.
+    pub(super) fn listed(&self) -> Result<&'a Consumers, Ruling> {
+        match &self.seen.consumers {
+            Some(consumers) if matches!(consumers.seen, SeenBy::List(at) if self.is_fresh(at)) => Ok(consumers),
+            _ => Err(self.attempt(Step::ReadConsumers)),
+        }
     }
 
     /// Whether something that was seen then may still be acted on.

@@ -26,7 +26,7 @@ use crate::{
 const FIRST: usize = 10;
 
 /// How many credentials on their way out are told.
-const MOST_RETIRING: usize = 20;
+pub(super) const MOST_RETIRING: usize = 20;
 
 /// How many rotations are remembered.
 const REMEMBERED: usize = 5;

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use keywright::{
     api::{EntraAppCredentialSpec, Period, consumers::Discovery},
     facts::{Attempt, Credential, Fate, Kept, Mark, Observation, Stage},
-    plan::{Decision, Moment, Next, Outcome, Step, Timing, plan, step::Removable},
+    plan::{Decision, Moment, Next, Outcome, Step, Timing, plan, removable::Removable},
 };
 
 /// A bug.

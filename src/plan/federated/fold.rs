@@ -1,8 +1,11 @@
 //! What reads and exchanges have brought becomes part of the observation.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::{
+    api::KeyId,
     facts::{Absent, AccountSeen, Exchange, Federated, Looked, Observation},
     plan::{fold::one_more, step::Step},
 };
@@ -10,8 +13,9 @@ use crate::{
 /// The federated credentials as they were just read. Which of ours they do not show is counted.
 pub(in crate::plan) fn read(seen: &mut Observation, looked: Looked<Vec<Federated>>) {
     let kept = seen.records.list.iter().filter(|record| record.entry.claims.is_some());
-    let kept = kept.filter_map(|record| record.entry.kept.as_ref()).map(|kept| kept.key_id);
-    let missing = kept.filter(|key_id| looked.found.iter().all(|one| one.id != *key_id));
+    let kept: BTreeSet<KeyId> = kept.filter_map(|record| Some(record.entry.kept.as_ref()?.key_id)).collect();
+    seen.mine.exchanges.retain(|key_id, _| kept.contains(key_id));
+    let missing = kept.into_iter().filter(|key_id| looked.found.iter().all(|one| one.id != *key_id));
     let counted = missing.map(|key_id| {
         let before = seen.mine.absent.get(&key_id).copied().unwrap_or(Absent { since: looked.at, reads: 0 });
         (key_id, Absent { reads: before.reads.saturating_add(1), ..before })
@@ -36,7 +40,7 @@ pub(in crate::plan) fn exchanged(seen: &mut Observation, step: &Step, exchange: 
             seen.mine.exchanges.insert(*key_id, one_more(before, *key_id, verdict, now));
             seen.mine.withheld.remove(account);
         }
-        Exchange::NotAllowed(trouble) => drop(seen.mine.withheld.insert(account.clone(), trouble)),
+        Exchange::NotAllowed(trouble) => drop(seen.mine.withheld.insert(account.clone(), (now, trouble))),
         Exchange::NoAccount(_) => {
             seen.federation.accounts.insert(account.clone(), Looked { at: now, found: None });
         }

@@ -1,6 +1,8 @@
 //! Which identities are to be accepted, and what their tokens say: the cluster's issuer, byte for byte, and the
 //! `ServiceAccount`; or what is declared of an identity outside.
 
+use std::collections::BTreeSet;
+
 use crate::{
     api::{
         EntraAppCredentialSpec,
@@ -32,20 +34,46 @@ pub(in crate::plan) fn accounts(spec: &EntraAppCredentialSpec) -> impl Iterator<
     declared(spec).filter_map(|identity| identity.service_account.as_ref())
 }
 
-/// The `ServiceAccount` of this namespace whose tokens have these claims, if they are of one.
-pub(in crate::plan) fn account_of<'c>(namespace: &str, claims: &'c Claims) -> Option<&'c str> {
+/// The `ServiceAccount` that is declared to have these claims in its tokens.
+pub(in crate::plan) fn account_with<'a>(scene: &Scene<'a>, wanted: &Claims) -> Option<&'a str> {
+    let found = known(scene).into_iter().find(|identity| identity.claims == *wanted)?;
+    found.account.map(|account| account.name.as_str())
+}
+
+/// Every `ServiceAccount` of this namespace that signs in as the application, or did.
+pub(in crate::plan) fn every_account(scene: &Scene<'_>) -> Vec<String> {
+    let declared = accounts(scene.request.spec).map(|account| account.name.as_str());
+    let recorded = scene.records().filter_map(|record| record.entry.claims.as_ref());
+    let recorded = recorded.filter_map(|claims| named(scene.request.namespace, claims));
+    declared.chain(recorded).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The `ServiceAccount` of this namespace that a subject names. A cluster of which nothing is seen may have one of this name.
+pub(super) fn named<'c>(namespace: &str, claims: &'c Claims) -> Option<&'c str> {
     claims.subject.strip_prefix("system:serviceaccount:")?.strip_prefix(namespace)?.strip_prefix(':')
 }
 
-/// Every identity that is declared, or what to do before that can be said. The issuer may be another when the cluster was
-/// built anew, so it is asked for now and then.
-pub(super) fn identities<'a>(scene: &Scene<'a>) -> Result<Vec<Identity<'a>>, Ruling> {
-    let is_needed = accounts(scene.request.spec).next().is_some();
+/// The `ServiceAccount` whose tokens have these claims, if this cluster issues them, or what to do before that can be said.
+pub(super) fn account_of<'c>(scene: &Scene<'_>, claims: &'c Claims) -> Result<Option<&'c str>, Ruling> {
+    let Some(account) = named(scene.request.namespace, claims) else { return Ok(None) };
+    let issuer = issuer(scene)?;
+    Ok((claims.issuer == issuer).then_some(account))
+}
+
+/// How the cluster spells its issuer. It may be another when the cluster was built anew, so it is asked for now and then.
+fn issuer<'a>(scene: &Scene<'a>) -> Result<&'a str, Ruling> {
     match &scene.seen.federation.issuer {
-        Some(looked) if !scene.has_passed(looked.at, scene.timing.drift) => Ok(known(scene)),
-        _ if is_needed => Err(scene.attempt(Step::ReadIssuer)),
-        _ => Ok(known(scene)),
+        Some(looked) if !scene.has_passed(looked.at, scene.timing.drift) => Ok(&looked.found),
+        _ => Err(scene.attempt(Step::ReadIssuer)),
     }
+}
+
+/// Every identity that is declared, or what to do before that can be said.
+pub(super) fn identities<'a>(scene: &Scene<'a>) -> Result<Vec<Identity<'a>>, Ruling> {
+    if accounts(scene.request.spec).next().is_some() {
+        issuer(scene)?;
+    }
+    Ok(known(scene))
 }
 
 /// The same by what was last known, for reports.

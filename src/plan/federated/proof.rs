@@ -8,7 +8,7 @@ use crate::{
     facts::{Claims, Kept, Looked, Record, Stage, Verdict},
     plan::{
         proof::{is_proven, next_try},
-        scene::{Ruling, Scene, after},
+        scene::{Ruling, Scene, after, unless_passed},
         step::Step,
     },
 };
@@ -26,7 +26,7 @@ pub(super) fn means<'a>(scene: &Scene<'_>, identity: &Identity<'a>) -> Means<'a>
     match identity.account {
         None => Means::IssuerOnly("its tokens are issued outside".to_owned()),
         Some(account) => match scene.seen.mine.withheld.get(account.name.as_str()) {
-            Some(trouble) => Means::IssuerOnly(format!("{}. {}", trouble.message, trouble.remedy)),
+            Some((_, trouble)) => Means::IssuerOnly(format!("{}. {}", trouble.message, trouble.remedy)),
             None => Means::Tokens(account.name.as_str()),
         },
     }
@@ -34,9 +34,32 @@ pub(super) fn means<'a>(scene: &Scene<'_>, identity: &Identity<'a>) -> Means<'a>
 
 /// Prove what was set up; then it is to be used.
 pub(super) fn prove(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record, kept: &Kept) -> Ruling {
-    let Means::Tokens(account) = means(scene, identity) else {
-        return begin_using(scene, identity, record, kept, false);
-    };
+    match means(scene, identity) {
+        Means::IssuerOnly(_) => begin_using(scene, identity, record, kept, false),
+        Means::Tokens(account) => {
+            unless_passed!(exchange(scene, account, identity, kept));
+            begin_using(scene, identity, record, kept, true)
+        }
+    }
+}
+
+/// Prove what came into use because nobody let us have its tokens, as soon as somebody does.
+pub(super) fn prove_later(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record, kept: &Kept) -> Ruling {
+    let Some(account) = identity.account.filter(|_| record.entry.verified_at.is_none()) else { return Ruling::Pass };
+    if let Some((refused_at, _)) = scene.seen.mine.withheld.get(account.name.as_str()) {
+        let again = after(*refused_at, scene.timing.drift);
+        if scene.now < again {
+            let what = format!("leave to ask for tokens of serviceaccount/{}", account.name);
+            return Ruling::wait(Reason::Idle, what, Some(again));
+        }
+    }
+    unless_passed!(exchange(scene, account.name.as_str(), identity, kept));
+    let entry = Scene::rewritten(record, |entry| entry.verified_at = Some(scene.now));
+    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })
+}
+
+/// Exchange tokens of an account until enough of them were accepted.
+fn exchange(scene: &Scene<'_>, account: &str, identity: &Identity<'_>, kept: &Kept) -> Ruling {
     if let Some(Looked { at, found: None }) = scene.seen.federation.accounts.get(account) {
         let again = after(*at, scene.timing.fresh);
         if scene.now < again {
@@ -46,7 +69,7 @@ pub(super) fn prove(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record,
     let asked = &scene.policy.verification;
     let proof = scene.seen.mine.exchanges.get(&kept.key_id);
     if proof.is_some_and(|proof| is_proven(proof, asked, scene.timing)) {
-        return begin_using(scene, identity, record, kept, true);
+        return Ruling::Pass;
     }
     let quiet = || after(kept.issued_at, scene.timing.quiet_exchange);
     let next = proof.map_or_else(quiet, |proof| next_try(proof, asked, scene.timing));

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     api::{KeyId, Reason},
-    facts::{Adopted, Attempt, Cause, Claims, Entry, Federated, Kept, Mark, Record, Sequence, Stage, record::name_of},
+    facts::{Adopted, Attempt, Cause, Claims, Entry, Federated, Kept, Mark, Record, Stage},
     plan::{
         blast,
+        proof::give_up,
         scene::{Ruling, Scene, after, unless_passed},
         step::Step,
     },
@@ -52,7 +53,10 @@ fn one(scene: &Scene<'_>, identity: &Identity<'_>) -> Ruling {
     let Some(kept) = &record.entry.kept else { return establish(scene, identity, record) };
     unless_passed!(is_there(scene, record, kept));
     match record.entry.stage {
-        Stage::Publishing => account::see_to_it(scene, identity, record),
+        Stage::Publishing => {
+            unless_passed!(account::see_to_it(scene, identity, record));
+            proof::prove_later(scene, identity, record, kept)
+        }
         Stage::Unpublished | Stage::Abandoned => proof::prove(scene, identity, record, kept),
     }
 }
@@ -63,14 +67,14 @@ fn open(scene: &Scene<'_>, identity: &Identity<'_>) -> Ruling {
         Ok(credentials) => credentials,
         Err(ruling) => return ruling,
     };
-    let first = Attempt { nonce: scene.chance.clone(), holder: scene.seen.process.clone(), at: scene.now };
     let request = scene.request;
     let about = (request.tenant.tenant_id, request.spec.client_id, request.kind);
-    let sequence = next_sequence(scene, credentials);
+    let marks = credentials.iter().filter_map(Federated::mark).filter(|mark| mark.owner == scene.seen.owner);
+    let sequence = scene.next_sequence(marks.map(|mark| mark.sequence));
     let entry = Entry {
         claims: Some(identity.claims.clone()),
         cause: Some(Cause::FirstIssue),
-        ..Entry::opened(scene.seen.owner.clone(), request.name, about, sequence, first)
+        ..Entry::opened(scene.seen.owner.clone(), request.name, about, sequence, scene.new_attempt())
     };
     let there = credentials.iter().find(|one| one.claims.as_ref() == Some(&identity.claims));
     let entry = if let Some(found) = there {
@@ -95,17 +99,6 @@ fn of_what_is_there(scene: &Scene<'_>, found: &Federated, entry: Entry) -> Entry
         }
         None => Entry { kept, adopted: Some(Adopted::Certain), cause: Some(Cause::Adopted), ..entry },
     }
-}
-
-/// One more than anything that was ever numbered.
-fn next_sequence(scene: &Scene<'_>, credentials: &[Federated]) -> Sequence {
-    let records = scene.seen.records.list.iter().map(|record| record.entry.sequence);
-    let prefix = name_of(&scene.seen.owner, Sequence(0));
-    let prefix = prefix.trim_end_matches('0');
-    let forged = scene.seen.records.forged.iter().filter_map(|(name, _)| name.strip_prefix(prefix)?.parse().ok());
-    let marks = credentials.iter().filter_map(Federated::mark).filter(|mark| mark.owner == scene.seen.owner);
-    let highest = records.chain(forged.map(Sequence)).chain(marks.map(|mark| mark.sequence)).max();
-    highest.map_or(Sequence(1), Sequence::next)
 }
 
 /// Whether Entra has room for one more: it is never made by removing somebody else's.
@@ -141,10 +134,7 @@ fn establish(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record) -> Rul
     }
     unless_passed!(room(scene, credentials));
     if record.deleting {
-        let entry = Scene::rewritten(record, |entry| {
-            (entry.stage, entry.abandoned_at) = (Stage::Abandoned, Some(scene.now));
-        });
-        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized });
+        return give_up(scene, record, None);
     }
     scene.effect(Step::Establish { record: Box::new(record.clone()) })
 }

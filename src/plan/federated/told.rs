@@ -16,7 +16,7 @@ use crate::{
         Wait, removal,
         scene::Scene,
         standing::{self, Standing},
-        told::{credential, shortened, steady},
+        told::{MOST_RETIRING, credential, shortened, steady},
     },
 };
 
@@ -90,7 +90,7 @@ pub(in crate::plan) fn retiring(scene: &Scene<'_>, waits: &[Wait]) -> Vec<Creden
             };
             Some(CredentialStatus { waiting_for, ..of_record.unwrap_or_else(unknown) })
         });
-    told.take(20).collect()
+    told.take(MOST_RETIRING).collect()
 }
 
 /// How a resource stands that has federated identities: ready when each of them is in use.
@@ -139,8 +139,7 @@ fn stage(waits: &[Wait], records: &[Option<&Record>], all_in_use: bool) -> Optio
     if records.iter().flatten().any(|record| record.entry.proven_at.is_none()) {
         return Some(told(standing::keeps_from_everybody, Reason::RollingOut));
     }
-    let leaving = waits.iter().find(|wait| {
-        matches!(wait.reason, Reason::Retiring | Reason::Overlapping | Reason::StragglersRemain | Reason::StillInUse)
-    });
+    let keeps = |reason| standing::keeps_the_old_one(reason) || reason == Reason::StillInUse;
+    let leaving = waits.iter().find(|wait| keeps(wait.reason));
     leaving.map(|wait| (wait.reason, wait.waiting_for.clone()))
 }

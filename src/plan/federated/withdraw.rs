@@ -3,16 +3,20 @@
 
 use super::{
     account, credentials,
-    identity::{self, Identity, account_of, identities},
+    identity::{self, Identity, account_of, identities, named},
     marked, record,
 };
 use crate::{
     api::{KeyId, Reason},
-    facts::{Claims, Consumers, Federated, Looked, Mark, PodSeen, Record, SeenBy, Stage},
+    facts::{Claims, Consumers, Federated, Hindrance, Looked, Mark, PodSeen, Record, Stage, WorkloadSeen},
     plan::{
-        ending, removal,
+        ending,
+        holders::unconfirmed,
+        proof::give_up,
+        removable::Removable,
+        removal, rollout,
         scene::{Ruling, Scene, after, unless_passed},
-        step::{Removable, Step},
+        step::Step,
     },
 };
 
@@ -42,11 +46,7 @@ pub(super) fn close(scene: &Scene<'_>) -> Ruling {
     let over = |record: &&Record| {
         record.entry.stage == Stage::Unpublished && record.entry.retired_at.is_none() && !is_wanted(record)
     };
-    let Some(over) = scene.records().find(over) else { return Ruling::Pass };
-    let entry = Scene::rewritten(over, |entry| {
-        (entry.stage, entry.abandoned_at) = (Stage::Abandoned, Some(scene.now));
-    });
-    scene.effect(Step::Note { record: Box::new(over.clone()), entry, finalized: over.finalized })
+    scene.records().find(over).map_or(Ruling::Pass, |over| give_up(scene, over, None))
 }
 
 /// What was about to be used when its resource went is used if anybody may sign in by it, and else given up.
@@ -56,24 +56,20 @@ pub(super) fn settle(scene: &Scene<'_>) -> Ruling {
         entry.stage == Stage::Publishing && entry.published_at.is_none() && entry.retired_at.is_none()
     };
     let Some(begun) = scene.records().find(begun) else { return Ruling::Pass };
-    let used = match may_be_used(scene, begun) {
-        Ok(used) => used,
-        Err(ruling) => return ruling,
-    };
-    let entry = Scene::rewritten(begun, |entry| {
-        if used {
-            entry.published_at = Some(scene.now);
-        } else {
-            (entry.stage, entry.abandoned_at) = (Stage::Abandoned, Some(scene.now));
+    match may_be_used(scene, begun) {
+        Ok(false) => give_up(scene, begun, None),
+        Ok(true) => {
+            let entry = Scene::rewritten(begun, |entry| entry.published_at = Some(scene.now));
+            scene.effect(Step::Note { record: Box::new(begun.clone()), entry, finalized: false })
         }
-    });
-    scene.effect(Step::Note { record: Box::new(begun.clone()), entry, finalized: begun.finalized && !used })
+        Err(ruling) => ruling,
+    }
 }
 
 /// Whether its account says so by now, a pod signs in by it, or another resource wants it. Of one outside nobody can tell.
 fn may_be_used(scene: &Scene<'_>, record: &Record) -> Result<bool, Ruling> {
     let Some(claims) = &record.entry.claims else { return Ok(true) };
-    let Some(account) = account_of(scene.request.namespace, claims) else { return Ok(true) };
+    let Some(account) = account_of(scene, claims)? else { return Ok(true) };
     if identity::other_that_wants(scene, claims).is_some() {
         return Ok(true);
     }
@@ -82,7 +78,7 @@ fn may_be_used(scene: &Scene<'_>, record: &Record) -> Result<bool, Ruling> {
         _ => return Err(scene.attempt(Step::ReadAccount { account: account.to_owned() })),
     };
     let is_told = told == Some(scene.request.spec.client_id.to_string());
-    Ok(is_told || user(scene, account)?.is_some())
+    Ok(is_told || user(scene.listed()?, scene, account).is_some())
 }
 
 /// Remove what is not needed any more, one at a time.
@@ -131,17 +127,27 @@ pub(super) fn standing(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &
         Stage::Publishing if is_wanted => Standing::Needed,
         Stage::Publishing if scene.seen.gone => Standing::Needed, // what was used stays when its resource goes
         Stage::Publishing if ending::is_ending(scene.seen) => Standing::Leaving(Removable::Revoked),
-        Stage::Publishing if successor(wanted, credential.claims.as_ref()).is_some() => {
+        Stage::Publishing if successor(scene, wanted, credential.claims.as_ref()).is_some() => {
             Standing::Leaving(Removable::Replaced)
         }
         Stage::Publishing => Standing::Leaving(Removable::Undeclared),
     }
 }
 
-/// The identity whose tokens have other claims now: the same subject of another issuer, or for another audience.
-fn successor<'w, 'a>(wanted: &'w [Identity<'a>], claims: Option<&Claims>) -> Option<&'w Identity<'a>> {
-    let subject = &claims?.subject;
-    wanted.iter().find(|identity| identity.claims.subject == *subject)
+/// The identity whose tokens have other claims now: the same subject of another issuer, or for another audience. Another
+/// cluster may have an account of the same name as one of this cluster, which is somebody else.
+fn successor<'w, 'a>(
+    scene: &Scene<'_>,
+    wanted: &'w [Identity<'a>],
+    claims: Option<&Claims>,
+) -> Option<&'w Identity<'a>> {
+    let claims = claims?;
+    let same = |identity: &&Identity<'_>| {
+        let is_here = |issuer: &str| scene.seen.federation.issuer.as_ref().is_some_and(|looked| looked.found == issuer);
+        identity.claims.subject == claims.subject
+            && (identity.account.is_some() || !is_here(&claims.issuer) || identity.claims.issuer == claims.issuer)
+    };
+    wanted.iter().find(same)
 }
 
 /// Whether one may go now.
@@ -149,22 +155,34 @@ fn gate(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &Federated, beca
     if because == Removable::Abandoned {
         return Ruling::Pass; // nobody was ever told to sign in by it
     }
-    unless_passed!(all_are_in_use(scene, wanted, credential.id));
+    for identity in wanted {
+        unless_passed!(is_in_use(scene, identity, credential));
+    }
     unless_passed!(nobody_else_wants_it(scene, credential));
-    match successor(wanted, credential.claims.as_ref()) {
+    match successor(scene, wanted, credential.claims.as_ref()) {
         Some(successor) => overlap_is_over(scene, successor, credential.id),
-        None => no_pod_signs_in(scene, credential),
+        None => nobody_signs_in(scene, credential),
     }
 }
 
-/// Nothing goes before everything that is declared is in use.
-fn all_are_in_use(scene: &Scene<'_>, wanted: &[Identity<'_>], key_id: KeyId) -> Ruling {
-    let in_use = |one: &&Identity<'_>| record(scene, &one.claims).is_some_and(|one| one.entry.published_at.is_some());
-    match wanted.iter().find(|one| !in_use(one)) {
+/// Nothing goes before everything that is declared is in use, and whatever is younger is known to work: by exchanges, or
+/// because somebody says so of what cannot be tried.
+fn is_in_use(scene: &Scene<'_>, identity: &Identity<'_>, leaving: &Federated) -> Ruling {
+    let (name, younger_than) = (identity.name, leaving.mark().map(|mark| mark.sequence));
+    let leaving = leaving.id;
+    let entry = record(scene, &identity.claims).map(|record| &record.entry);
+    let in_use = entry.filter(|entry| entry.published_at.is_some());
+    let Some((entry, kept)) = in_use.and_then(|entry| Some((entry, entry.kept.as_ref()?))) else {
+        let what = format!("identity {name} to be in use, before federated credential {leaving} goes");
+        return Ruling::wait(Reason::Retiring, what, None);
+    };
+    let is_known = entry.verified_at.is_some() || Some(entry.sequence) < younger_than;
+    match unconfirmed(scene, name, kept.key_id).filter(|_| !is_known) {
         None => Ruling::Pass,
-        Some(late) => {
-            let what = format!("identity {} to be in use, before federated credential {key_id} goes", late.name);
-            Ruling::wait(Reason::Retiring, what, None)
+        Some(how) => {
+            let what =
+                format!("identity {name}, which cannot be tried, before federated credential {leaving} goes: {how}");
+            Ruling::wait(Reason::NotConfirmed, what, None)
         }
     }
 }
@@ -197,34 +215,39 @@ fn overlap_is_over(scene: &Scene<'_>, successor: &Identity<'_>, key_id: KeyId) -
     Ruling::wait(Reason::Overlapping, what, Some(until))
 }
 
-/// Pods with a token of the account, and workloads that are to have such, use it. Of an identity outside nothing can be seen:
+/// Pods with a token of the account use it, and workloads that are to have such. Of an identity outside nothing can be seen:
 /// whoever takes it out of the spec says that it is over.
-fn no_pod_signs_in(scene: &Scene<'_>, credential: &Federated) -> Ruling {
-    let account = credential.claims.as_ref().and_then(|claims| account_of(scene.request.namespace, claims));
+fn nobody_signs_in(scene: &Scene<'_>, credential: &Federated) -> Ruling {
+    let account = credential.claims.as_ref().and_then(|claims| named(scene.request.namespace, claims));
     let Some(account) = account else { return Ruling::Pass };
     unless_passed!(account::tell_no_more(scene, account));
-    let pod = match user(scene, account) {
-        Ok(Some(pod)) => pod,
-        Ok(None) => return Ruling::Pass,
-        Err(ruling) => return ruling,
-    };
-    let what = format!(
-        "pod/{} to end, which signs in by serviceaccount/{account}, before federated credential {} goes",
-        pod.name, credential.id
-    );
-    Ruling::wait(Reason::StragglersRemain, what, Some(after(scene.now, scene.timing.drift)))
+    let stage = if ending::is_ending(scene.seen) { Reason::Revoking } else { Reason::Retiring };
+    match rollout::in_the_way(scene, stage, |seen| user(seen, scene, account)) {
+        Ok(Some((who, until))) => {
+            let what = format!(
+                "{who}, which signs in by serviceaccount/{account}, before federated credential {} goes",
+                credential.id
+            );
+            Ruling::wait(Reason::StragglersRemain, what, until)
+        }
+        Ok(None) => Ruling::Pass,
+        Err(ruling) => ruling,
+    }
 }
 
-/// A pod that signs in by an account, as the API server has just listed them.
-fn user<'a>(scene: &Scene<'a>, account: &str) -> Result<Option<&'a PodSeen>, Ruling> {
-    let consumers = match &scene.seen.consumers {
-        Some(consumers @ Consumers { seen: SeenBy::List(at), .. }) if scene.is_fresh(*at) => consumers,
-        _ => return Err(scene.attempt(Step::ReadConsumers)),
+/// Whoever signs in by an account: a pod; or a workload, whose next one will, if the account still says so by somebody else.
+fn user(seen: &Consumers, scene: &Scene<'_>, account: &str) -> Option<String> {
+    let client_id = Some(scene.request.spec.client_id.to_string());
+    let found = scene.seen.federation.accounts.get(account).and_then(|looked| looked.found.as_ref());
+    let is_told = found.is_some_and(|found| found.client_id == client_id);
+    let will = |one: &&WorkloadSeen| {
+        let stays = one.progress.desired > 0 && one.hindrance != Some(Hindrance::Deleting);
+        is_told && stays && one.identity.account == account && one.identity.asks
     };
-    let client_id = scene.request.spec.client_id.to_string();
-    let uses =
-        |pod: &&PodSeen| pod.identity.account == account && pod.identity.signs_in_as.as_ref() == Some(&client_id);
-    Ok(consumers.pods.iter().find(uses))
+    let does = |pod: &&PodSeen| pod.identity.account == account && pod.identity.signs_in_as == client_id;
+    let workload =
+        seen.workloads.iter().find(will).map(|one| format!("{} to be deleted, scaled to zero or rid of it", one.id));
+    workload.or_else(|| seen.pods.iter().find(does).map(|pod| format!("pod/{} to end", pod.name)))
 }
 
 /// Records of what is gone are deleted, when nothing with their number can show itself any more.

@@ -15,8 +15,8 @@ use crate::plan::{
     fixtures::{CLIENT, OTHER, world},
     fold::fold,
     plan,
+    removable::Removable,
     report::report,
-    step::Removable,
 };
 use crate::{
     api::{

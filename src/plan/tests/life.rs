@@ -20,7 +20,7 @@ use crate::plan::{
     fixtures::{CLIENT, OTHER, World, world},
     fold::fold,
     plan,
-    step::Removable,
+    removable::Removable,
 };
 use crate::{
     api::{ClientId, KeyId, Reason, TenantId, consumers::WorkloadKind, grant::CredentialKind},

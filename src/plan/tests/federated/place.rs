@@ -1,6 +1,6 @@
 //! A small cluster and a small Entra, which do what they are told at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -96,12 +96,19 @@ impl Place {
 
     pub fn declare(&mut self, identities: &[Value], patch: &Value) {
         let federation = json!({
-            "externalIssuers": ["https://token.actions.githubusercontent.com"], "externalSubjects": ["repo:contoso/*"],
+            "externalIssuers": ["https://token.actions.githubusercontent.com", "https://oidc.example/elsewhere/"],
+            "externalSubjects": ["repo:contoso/*", "system:serviceaccount:payments:*"],
         });
         let asked = json!({"clientSecret": null, "federated": {"identities": identities}});
         self.seen.resource =
             world().grant(&json!({"federation": federation})).asking(&asked).asking(patch).seen().resource;
         self.seen.tenant = world().grant(&json!({"federation": federation})).seen().tenant;
+    }
+
+    /// Somebody writes an annotation on the resource.
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        let metadata = &mut Arc::make_mut(&mut self.seen.resource).metadata;
+        metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
     }
 
     pub fn decision(&self) -> Decision {

@@ -14,11 +14,6 @@ impl Place {
     fn is_detained(&self) -> bool {
         self.seen.resource.metadata.finalizers.iter().flatten().next().is_some()
     }
-
-    fn annotate(&mut self, key: &str, value: &str) {
-        let metadata = &mut Arc::make_mut(&mut self.seen.resource).metadata;
-        metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
-    }
 }
 
 /// One that is to take its credentials with it.
@@ -59,6 +54,7 @@ fn what_another_resource_wants_stays_when_it_is_declared_no_more() {
     place.live("48h");
     assert_eq!((place.accepts.len(), place.count("withdraw"), place.ready().0.as_str()), (2, 0, "True"));
     place.seen.siblings.clear();
+    place.annotate("keywright.dev/confirmed.github", &place.accepts[1].id.to_string());
     place.live("1h");
     assert_eq!((place.accepts.len(), place.count("withdraw")), (1, 1));
 }
