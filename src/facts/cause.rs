@@ -42,6 +42,8 @@ pub enum Cause {
     Compromised,
     /// There is none.
     FirstIssue,
+    /// The spec declares another kind than before.
+    KindChanged,
     /// The one that is published is not on the application any more.
     KeyAbsent,
     /// The one that is published was minted before the time that the spec names.
@@ -61,6 +63,7 @@ impl Cause {
     pub const ALL: &'static [Self] = &[
         Self::Compromised,
         Self::FirstIssue,
+        Self::KindChanged,
         Self::KeyAbsent,
         Self::IssuedAfter,
         Self::Expired,
@@ -75,6 +78,7 @@ impl Cause {
         match self {
             Self::Compromised => "Compromised",
             Self::FirstIssue => "FirstIssue",
+            Self::KindChanged => "KindChanged",
             Self::KeyAbsent => "KeyAbsent",
             Self::IssuedAfter => "IssuedAfter",
             Self::Expired => "Expired",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Timing, removal,
+    Timing, migrate, removal,
     scene::{Ruling, Scene, after, before},
     step::Step,
 };
@@ -29,7 +29,10 @@ const JITTER: u32 = 10;
 
 /// Why another credential is due now, if it is.
 pub(super) fn cause(scene: &Scene<'_>) -> Option<Cause> {
-    let Some((_, kept)) = current(scene) else { return Some(Cause::FirstIssue) };
+    let Some((_, kept)) = current(scene) else {
+        let changed = migrate::used(scene).next().is_some();
+        return Some(if changed { Cause::KindChanged } else { Cause::FirstIssue });
+    };
     let spec = scene.request.spec;
     let issued_after = spec.rotation.as_ref().and_then(|rotation| rotation.issued_after.as_ref());
     if is_compromised(scene, kept.key_id) {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Next, Timing, Wait, evidence, forget,
+    Next, Timing, Wait, evidence, forget, migrate,
     removable::Removable,
     removal::{self, advice, gone_a_while, marked, unknown},
     rollout,
@@ -120,14 +120,26 @@ pub(super) fn take_back(scene: &Scene<'_>) -> Ruling {
         unless_passed!(delete_the_secret(scene));
     }
     if revokes(spec) {
-        unless_passed!(remove(scene));
-        unless_passed!(forget_what_is_gone(scene));
+        unless_passed!(take_credentials_back(scene, Removable::Revoked));
     }
     let_go(scene)
 }
 
+/// What was published goes, and then its records.
+pub(super) fn take_credentials_back(scene: &Scene<'_>, because: Removable) -> Ruling {
+    if scene.records().all(|record| record.entry.stage != Stage::Publishing) {
+        return Ruling::Pass;
+    }
+    unless_passed!(nothing_is_unknown(scene));
+    unless_passed!(remove(scene, because));
+    forget_what_is_gone(scene)
+}
+
 /// Let the resource go, unless somebody else still keeps it.
 pub(super) fn let_go(scene: &Scene<'_>) -> Ruling {
+    if revokes(scene.request.spec) {
+        unless_passed!(migrate::take_everything_back(scene));
+    }
     if is_detained(scene.seen) { scene.effect(Step::Detain { detained: false }) } else { Ruling::Pass }
 }
 
@@ -229,18 +241,26 @@ fn delete_the_secret(scene: &Scene<'_>) -> Ruling {
 }
 
 /// All that is ours, one after the other.
-fn remove(scene: &Scene<'_>) -> Ruling {
-    let Some((key_id, _)) = published(scene).find(|(key_id, _)| !gone_a_while(scene, *key_id)) else {
+fn remove(scene: &Scene<'_>, because: Removable) -> Ruling {
+    let Some((key_id, record)) = published(scene).find(|(key_id, _)| !gone_a_while(scene, *key_id)) else {
         return Ruling::Pass;
     };
-    unless_passed!(removal::gate(scene, key_id, None, Removable::Revoked));
-    scene.effect(Step::Remove { key_id, because: Removable::Revoked })
+    unless_passed!(removal::gate(scene, key_id, None, because));
+    if because == Removable::Migrated && record.entry.retired_at.is_none() {
+        // Before it goes: whoever declares this kind again then begins anew, and does not publish what is dead.
+        return scene.retire(record);
+    }
+    scene.effect(Step::Remove { key_id, because })
 }
 
 /// Whether nobody is left who uses what was published, under whatever name.
 pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
     let in_the_way = |who: &str, until| {
-        let what = format!("{who}, before the credentials go with the resource{}", to_keep(scene));
+        let what = if scene.request.former {
+            format!("{who}, before the former secret goes")
+        } else {
+            format!("{who}, before the credentials go with the resource{}", to_keep(scene))
+        };
         Ruling::wait(Reason::StillInUse, what, until)
     };
     let declared = scene.request.spec.consumers.iter().flat_map(|declared| &declared.external);

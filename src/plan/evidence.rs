@@ -13,7 +13,7 @@ use super::{
     target,
 };
 use crate::{
-    api::{GROUP, consumers::RolloutStrategy, grant::CredentialKind},
+    api::{EntraAppCredentialSpec, GROUP, consumers::RolloutStrategy, grant::CredentialKind},
     facts::{
         CopyId, Identity, Kept, Maker, Means, PodSeen, Reading, Record, Stage, TargetId, WorkloadId, WorkloadSeen,
     },
@@ -88,7 +88,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
             TargetId::Secret(name) => Some(name.to_string()),
             TargetId::Vault { .. } => None,
         };
-        let names = scene.every_target().into_iter().filter_map(name).collect();
+        // Whoever reads what a secret was published to has no part in what is federated.
+        let every = if issue.record.entry.claims.is_some() { vec![] } else { scene.every_target() };
+        let names = every.into_iter().filter_map(name).collect();
         let account = issue.record.entry.claims.as_ref().and_then(|claims| identity::account_with(scene, claims));
         let declared = scene.request.secret_name();
         Self { scene, issue, names, declared, account, copies: copies(scene).collect() }
@@ -216,9 +218,15 @@ impl<'s, 'a> Evidence<'s, 'a> {
     }
 }
 
-/// The copies that other tools make.
+/// The copies that other tools make; none of what has no value.
 pub(super) fn copies<'a>(scene: &Scene<'a>) -> impl Iterator<Item = CopyId> + use<'a> {
-    let declared = scene.request.spec.consumers.iter().flat_map(|declared| &declared.synced_secrets);
+    let has_value = scene.request.kind != CredentialKind::Federated;
+    declared_copies(scene.request.spec).filter(move |_| has_value)
+}
+
+/// The copies that somebody has said that there are.
+pub(super) fn declared_copies(spec: &EntraAppCredentialSpec) -> impl Iterator<Item = CopyId> {
+    let declared = spec.consumers.iter().flat_map(|declared| &declared.synced_secrets);
     declared.map(|copy| CopyId { secret: copy.name.to_string(), key: copy.key.to_string() })
 }
 

@@ -18,7 +18,8 @@ pub(super) fn forget_what_is_gone(scene: &Scene<'_>) -> Ruling {
     // Those before what is on its way to everybody are evidence that nothing was published before it.
     let above = scene.published().filter(|one| one.entry.proven_at.is_some()).map(|one| one.entry.sequence);
     let over = |record: &&Record| {
-        record.entry.stage == Stage::Abandoned && (scene.seen.gone || Some(record.entry.sequence) < above)
+        let over = scene.seen.gone || scene.request.former || Some(record.entry.sequence) < above;
+        record.entry.stage == Stage::Abandoned && over
     };
     let replaced =
         |record: &&Record| !scene.seen.gone && record.entry.stage == Stage::Publishing && is_replaced(scene, record);
@@ -92,8 +93,7 @@ fn retire(scene: &Scene<'_>, record: &Record) -> Ruling {
             return scene.effect(Step::DisableVersions { target, before });
         }
     }
-    let entry = Scene::rewritten(record, |entry| entry.retired_at = Some(scene.now));
-    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+    scene.retire(record)
 }
 
 /// A finalizer keeps the evidence of a mint in flight from going with its namespace, but not for ever.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
-    evidence::{Evidence, Issue, copies},
+    evidence::{Evidence, Issue, copies, declared_copies},
     federated::identity,
     scene::{Scene, after},
     step::Step,
@@ -59,7 +59,7 @@ pub(super) fn watch(scene: &Scene<'_>) -> Step {
     let published = scene.every_target().into_iter().filter_map(secret);
     let named = scene.request.spec.consumers.iter().flat_map(|declared| &declared.workloads);
     Step::WatchConsumers {
-        secrets: published.chain(copies(scene).map(|copy| copy.secret)).collect(),
+        secrets: published.chain(declared_copies(scene.request.spec).map(|copy| copy.secret)).collect(),
         workloads: named.map(|one| WorkloadId { kind: one.kind, name: one.name.to_string() }).collect(),
         accounts: identity::every_account(scene),
     }

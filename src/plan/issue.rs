@@ -115,7 +115,7 @@ fn open(scene: &Scene<'_>, cause: Cause) -> Ruling {
     }
     let sequence = next_sequence(scene, application, &targets);
     let first = scene.new_attempt();
-    if cause == Cause::FirstIssue && scene.records().next().is_none() {
+    if matches!(cause, Cause::FirstIssue | Cause::KindChanged) && scene.records().next().is_none() {
         unless_passed!(adopt::adopt(scene, application, entry(scene, sequence, first.clone())));
     }
     unless_passed!(room(scene, application));

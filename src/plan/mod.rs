@@ -21,6 +21,7 @@ mod forget;
 mod gate;
 mod holders;
 mod issue;
+mod migrate;
 pub mod outcome;
 mod pattern;
 pub mod policy;
@@ -141,6 +142,23 @@ const REFUSED_RULES: [Rule; 4] =
 /// us for ever.
 const FROZEN_RULES: [Rule; 3] = [issue::keep_what_is_held, ending::leave, forget::let_finalizers_go];
 
+/// The rules for a kind, as a resource stands.
+type Rules = fn(CredentialKind) -> &'static [Rule];
+
+/// What is done as a resource stands, and what about kinds that it has declared before. (Those of one that is going are
+/// taken back before the resource is let go.)
+fn rules(seen: &Observation) -> (Rules, Rules) {
+    use CredentialKind::Federated;
+    if seen.gone {
+        let last: Rules = |kind| if kind == Federated { &federated::LAST_RULES } else { &LAST_RULES };
+        (last, last)
+    } else if ending::is_ending(seen) {
+        (|kind| if kind == Federated { &federated::ENDING_RULES } else { &ENDING_RULES }, |_| &[])
+    } else {
+        (|kind| if kind == Federated { &federated::RULES } else { &RULES }, migrate::rules)
+    }
+}
+
 /// Decide about a resource. The first check that speaks is the reason people read.
 #[must_use]
 pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
@@ -155,7 +173,6 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
             .or_else(|| policy::refusal(&request, &policy))
             .or_else(|| templates::refusal(&request))
             .or_else(|| supported::refusal(request.spec))
-            .or_else(|| supported::migration(&request, &seen.records.list))
     };
     let is_ending = ending::is_ending(seen);
     let refusal = match (seen.gone, is_ending) {
@@ -165,19 +182,12 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
     };
     let effective = policy.effective(&request);
     let scene = Scene { seen, request: &request, policy: &effective, timing, now: moment.now, chance: &moment.chance };
-    let rules: &[Rule] = match (request.kind, seen.gone, is_ending) {
-        (CredentialKind::Federated, true, _) => &federated::LAST_RULES,
-        (CredentialKind::Federated, false, true) => &federated::ENDING_RULES,
-        (CredentialKind::Federated, false, false) => &federated::RULES,
-        (_, true, _) => &LAST_RULES,
-        (_, false, true) => &ENDING_RULES,
-        (_, false, false) => &RULES,
-    };
     if let Some(refusal) = refusal {
-        let next = first_step(&scene, &REFUSED_RULES);
+        let next = first_step(&scene, |_| &REFUSED_RULES, |_| &FROZEN_RULES);
         return refused(refusal, Some(effective), next);
     }
-    let next = unless_suspended(&scene, first_step(&scene, rules));
+    let (now, before) = rules(seen);
+    let next = unless_suspended(&scene, first_step(&scene, now, before));
     Decision { refusal: None, effective: Some(effective), next }
 }
 
@@ -205,16 +215,29 @@ pub fn valid_until(seen: &Observation, step: &Step, timing: &Timing) -> Option<T
     since.into_iter().flatten().min().map(|since| scene::after(since, timing.fresh))
 }
 
-fn first_step(scene: &Scene<'_>, rules: &[Rule]) -> Next {
+/// What can be done first, for what is declared and for what was before.
+fn first_step(scene: &Scene<'_>, now: Rules, before: Rules) -> Next {
     let mut waits = Vec::new();
-    for rule in rules {
-        match rule(scene) {
-            Ruling::Pass => {}
-            Ruling::Do(step) => return Next::Do(step),
-            Ruling::Wait(wait) => waits.push(wait),
+    if let Some(step) = first_of(scene, now(scene.request.kind), &mut waits) {
+        return Next::Do(step);
+    }
+    for request in migrate::former(scene) {
+        if let Some(step) = first_of(&Scene { request: &request, ..*scene }, before(request.kind), &mut waits) {
+            return Next::Do(step);
         }
     }
     Next::Wait(waits)
+}
+
+fn first_of(scene: &Scene<'_>, rules: &[Rule], waits: &mut Vec<Wait>) -> Option<Step> {
+    for rule in rules {
+        match rule(scene) {
+            Ruling::Pass => {}
+            Ruling::Do(step) => return Some(step),
+            Ruling::Wait(wait) => waits.push(wait),
+        }
+    }
+    None
 }
 
 /// What is suspended is looked at, and says what it would do.
@@ -225,7 +248,7 @@ fn unless_suspended(scene: &Scene<'_>, next: Next) -> Next {
         _ => return next,
     };
     match next {
-        Next::Do(step) if step.has_effect() => match first_step(scene, &FROZEN_RULES) {
+        Next::Do(step) if step.has_effect() => match first_step(scene, |_| &FROZEN_RULES, |_| &FROZEN_RULES) {
             Next::Do(still) => Next::Do(still),
             Next::Wait(mut waits) => {
                 let waiting_for = format!("{by} to be false; the next step would be to {step}");

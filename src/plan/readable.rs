@@ -22,6 +22,8 @@ pub struct Request<'a> {
     pub spec: &'a EntraAppCredentialSpec,
     /// The kind of credential.
     pub kind: CredentialKind,
+    /// Whether the spec does not declare this kind any more, and it is to go.
+    pub former: bool,
     /// The name of the tenant.
     pub tenant_name: &'a str,
     /// What the tenant says.
@@ -74,6 +76,7 @@ pub fn request(seen: &Observation) -> Result<Request<'_>, Refusal> {
         namespace: seen.resource.metadata.namespace.as_deref().unwrap_or_default(),
         namespace_labels: &seen.namespace.labels,
         kind: kind(spec)?,
+        former: false,
         spec,
         tenant_name,
         tenant,

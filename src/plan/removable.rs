@@ -21,6 +21,8 @@ pub enum Removable {
     Compromised,
     /// The spec does not name its identity any more, and no pod signs in by it.
     Undeclared,
+    /// The spec declares another kind, which everybody has, and nobody uses this one any more.
+    Migrated,
     /// Its resource is being deleted, which says so, and nobody reads it any more.
     Revoked,
 }
@@ -39,6 +41,7 @@ impl Removable {
             Self::Foreign => "spec.retirement.foreignKeyIds names it, and everybody has ours",
             Self::Compromised => "spec.retirement.compromisedKeyIds names it",
             Self::Undeclared => "the spec does not name its identity any more, and no pod signs in by it",
+            Self::Migrated => "another kind has taken its place, and nobody uses it any more",
             Self::Revoked => "its resource is being deleted with deletionPolicy Revoke, and nobody reads it any more",
         }
     }

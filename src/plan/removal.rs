@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
-    adopt, due, ending, gate,
+    adopt, due, ending, gate, migrate,
     removable::Removable,
     scene::{Ruling, Scene, after, before, unless_passed},
     step::Step,
@@ -101,7 +101,7 @@ pub(super) fn remove_what_is_named(scene: &Scene<'_>) -> Ruling {
     let mut waiting = Ruling::Pass;
     for key_id in foreign.map(|one| one.key_id).filter(|key_id| !gone_a_while(scene, *key_id)) {
         let because = match key_id {
-            _ if is_current(scene, key_id) => continue,
+            _ if is_current(scene, key_id) && !scene.request.former => continue,
             _ if named(|one| &one.compromised_key_ids, key_id) => Removable::Compromised,
             _ if named(|one| &one.foreign_key_ids, key_id) => Removable::Foreign,
             _ if adopt::may_go(scene, key_id) && is_replaced_one(scene, key_id) => Removable::Adopted,
@@ -131,7 +131,8 @@ fn is_current(scene: &Scene<'_>, key_id: KeyId) -> bool {
 
 /// Whether a credential was published before, and another one is now.
 fn is_replaced_one(scene: &Scene<'_>, key_id: KeyId) -> bool {
-    replaced(scene).any(|record| record.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id))
+    let is_it = |record: &Record| record.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id);
+    replaced(scene).any(is_it) || (scene.request.former && scene.published().is_some_and(is_it))
 }
 
 /// What a person may do about a credential that no record knows.
@@ -237,6 +238,10 @@ pub(super) fn gate(scene: &Scene<'_>, key_id: KeyId, mark: Option<&Mark>, becaus
     match because {
         Removable::Lost | Removable::Expired => Ruling::Pass,
         Removable::Revoked => ending::nobody_uses_it(scene),
+        Removable::Migrated => migrate::is_led_over(scene),
+        Removable::Replaced | Removable::Foreign | Removable::Adopted if scene.request.former => {
+            migrate::is_led_over(scene)
+        }
         // (Only what is federated is undeclared, and that has a gate of its own, which knows no values.)
         Removable::Replaced | Removable::Foreign | Removable::Adopted | Removable::Undeclared => {
             gate::everybody_has_ours(scene, key_id)

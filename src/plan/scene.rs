@@ -106,7 +106,7 @@ impl<'a> Scene<'a> {
     /// The record of the credential that counts as published.
     pub(super) fn published(&self) -> Option<&'a Record> {
         self.records()
-            .filter(|record| record.entry.stage == Stage::Publishing)
+            .filter(|record| record.entry.stage == Stage::Publishing && record.entry.retired_at.is_none())
             .max_by_key(|record| record.entry.sequence)
     }
 
@@ -155,6 +155,12 @@ impl<'a> Scene<'a> {
     /// An attempt that begins now.
     pub(super) fn new_attempt(&self) -> Attempt {
         Attempt { nonce: self.chance.clone(), holder: self.seen.process.clone(), at: self.now }
+    }
+
+    /// Note of a record that its credential is not to be used any more.
+    pub(super) fn retire(&self, record: &Record) -> Ruling {
+        let entry = Self::rewritten(record, |entry| entry.retired_at = Some(self.now));
+        self.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
     }
 
     /// Workloads and pods as the API server listed them a moment ago.

@@ -1,7 +1,7 @@
 //! How a resource stands: whether a proven credential is published, what is on its way and how far it is.
 
 use super::{
-    Wait, due, ending, federated, publish, removal,
+    Wait, due, ending, federated, migrate, publish, removal,
     scene::{Scene, after},
 };
 use crate::{
@@ -107,6 +107,7 @@ fn stage(scene: &Scene<'_>, waits: &[Wait]) -> Option<(Reason, String)> {
         (None, Some(_)) if removal::replaced(scene).next().is_some() => {
             told(keeps_the_old_one, Reason::Retiring).filter(|(reason, _)| *reason != Reason::ConsumersUnknown)
         }
+        (None, Some(_)) if migrate::used(scene).next().is_some() => told(keeps_the_old_one, Reason::Retiring),
         (None, Some(_)) => None,
     }
 }
@@ -149,7 +150,8 @@ pub(super) const fn keeps_from_everybody(reason: Reason) -> bool {
 
 /// Whether what is waited for keeps a replaced credential from going.
 pub(super) const fn keeps_the_old_one(reason: Reason) -> bool {
-    is_somebody(reason) || matches!(reason, Reason::Overlapping | Reason::Retiring | Reason::ConsumersUnknown)
+    is_somebody(reason)
+        || matches!(reason, Reason::Overlapping | Reason::Retiring | Reason::StillInUse | Reason::ConsumersUnknown)
 }
 
 /// Somebody still has the old credential, and it is about to end: told before it breaks, with the hour.
@@ -166,7 +168,7 @@ fn about_to_break(scene: &Scene<'_>, waits: &[Wait]) -> Option<(Reason, String)>
 
 /// Why somebody cannot sign in, or soon will not.
 fn broken(scene: &Scene<'_>, waits: &[Wait]) -> Option<(Reason, String)> {
-    dead(scene).or_else(|| about_to_break(scene, waits))
+    dead(scene).or_else(|| about_to_break(scene, waits)).or_else(|| migrate::about_to_break(scene, waits))
 }
 
 /// Whether a proven, unexpired credential is at every target that this generation names.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Wait, due, ending, evidence, federated, holders, publish, removal,
+    Wait, due, ending, evidence, federated, holders, migrate, publish, removal,
     scene::Scene,
     standing::{self, Standing},
 };
@@ -48,6 +48,7 @@ pub(super) fn tell(scene: &Scene<'_>, standing: &Standing, waits: &[Wait], statu
             retiring(scene, waits).chain(unknown(scene)).chain(former(scene)).take(MOST_RETIRING).collect();
         status.foreign = foreign(scene);
     }
+    status.retiring.extend(former_kinds(scene, waits));
     status.next_rotation_at = due::next(scene).map(|at| Time(second(at)));
     status.announced_rotation_at = due::announced(scene).map(|at| Time(second(at)));
     if scene.seen.consumers.is_some() {
@@ -150,6 +151,15 @@ fn retiring(scene: &Scene<'_>, waits: &[Wait]) -> impl Iterator<Item = Credentia
         let waiting_for = waits.iter().filter(concerns).take(FIRST).map(|wait| Line(shortened(&wait.waiting_for)));
         CredentialStatus { waiting_for: waiting_for.collect(), ..credential(record) }
     })
+}
+
+/// What was used of kinds that were declared before, with what keeps it.
+fn former_kinds(scene: &Scene<'_>, waits: &[Wait]) -> impl Iterator<Item = CredentialStatus> {
+    let keeps = |wait: &&Wait| standing::keeps_the_old_one(wait.reason);
+    let lines = waits.iter().filter(keeps).take(FIRST).map(|wait| Line(shortened(&wait.waiting_for)));
+    let waiting_for: Vec<Line> = lines.collect();
+    let told = move |record| CredentialStatus { waiting_for: waiting_for.clone(), ..credential(record) };
+    migrate::used(scene).take(FIRST).map(told)
 }
 
 /// Who uses the credential, if that was seen.

@@ -25,6 +25,7 @@ mod keys;
 mod lifecycle;
 mod manifests;
 mod meddling;
+mod migration;
 mod namespaces;
 mod newer;
 mod outsiders;
@@ -159,10 +160,18 @@ fn of_federations(shared: &Arc<Shared>) -> Vec<Trial> {
             what_is_declared_no_more_goes_when_its_pods_have_gone
             an_account_that_is_deleted_is_told_and_used_again_when_it_is_back
             with_its_resource_it_stays_or_goes_as_that_says;
+        migration:
+            a_secret_goes_when_its_pods_sign_in_by_tokens_and_read_it_no_more
+            what_is_federated_goes_when_its_pods_have_a_secret_and_no_token
+            a_secret_stays_while_a_pod_that_nothing_restarts_reads_it
+            a_secret_stays_where_no_webhook_gives_pods_a_token
+            one_that_is_declared_again_on_the_way_is_what_it_was
+            a_resource_that_revokes_takes_both_kinds_with_it;
         outsiders:
             one_that_is_granted_is_used_and_said_to_be_unproven
             one_that_is_not_granted_is_told_and_set_up_when_it_is
             one_whose_grant_is_withdrawn_is_let_in_all_the_same_and_nothing_is_done
+            one_goes_when_somebody_confirms_what_takes_its_place
             one_that_is_taken_out_of_the_spec_goes_when_what_takes_its_place_is_in_use;
         accounts:
             one_that_somebody_else_says_something_else_of_is_told_with_his_name

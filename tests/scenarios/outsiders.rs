@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use crate::{
-    federation::{accepts, account},
+    federation::{accepts, accepts_so_many, account},
     town::{Firm, RESOURCE, Town, chain, change, insist, read, same},
 };
 
@@ -92,6 +92,25 @@ pub async fn one_whose_grant_is_withdrawn_is_let_in_all_the_same_and_nothing_is_
     firm.told(RESOURCE, "Published").await?;
     insist(accepts(&firm)?.contains(&before[0]), "what was accepted is another one now")?;
     is_let_in(&firm, &issuer).await?;
+    firm.comes_to_rest().await?;
+    firm.ends_clean(&operator).await
+}
+
+pub async fn one_goes_when_somebody_confirms_what_takes_its_place(town: Town) -> Result<(), Failed> {
+    let (firm, issuer, operator) = in_use(&town, "out-confirmed").await?;
+    let subject = "repo:contoso/pay:environment:staging";
+    let other = json!({"name": "pipeline", "external": {"issuer": issuer.url(), "subject": subject}});
+    firm.federate(&[other], &json!({})).await?;
+    firm.condition_says("Rotating", "NotConfirmed", "keywright.dev/confirmed.pipeline").await?;
+    firm.told(RESOURCE, "Published").await?;
+    firm.rounds(2).await?;
+    same("accepted", accepts(&firm)?.len(), 2)?;
+    is_let_in(&firm, &issuer).await?;
+    let id: String = read(&firm.read(RESOURCE).await?, "/status/identities/0/id").unwrap_or_default();
+    let confirmed = json!({"metadata": {"annotations": {"keywright.dev/confirmed.pipeline": id}}});
+    change(&firm.resources(), RESOURCE, &confirmed).await?;
+    accepts_so_many(&firm, 1).await?;
+    same("who is accepted", accepts(&firm)?[0].subject.as_deref(), Some(subject))?;
     firm.comes_to_rest().await?;
     firm.ends_clean(&operator).await
 }

@@ -43,7 +43,7 @@ pub(in crate::plan) fn account_with<'a>(scene: &Scene<'a>, wanted: &Claims) -> O
 /// Every `ServiceAccount` of this namespace that signs in as the application, or did.
 pub(in crate::plan) fn every_account(scene: &Scene<'_>) -> Vec<String> {
     let declared = accounts(scene.request.spec).map(|account| account.name.as_str());
-    let recorded = scene.records().filter_map(|record| record.entry.claims.as_ref());
+    let recorded = scene.seen.records.list.iter().filter_map(|record| record.entry.claims.as_ref());
     let recorded = recorded.filter_map(|claims| named(scene.request.namespace, claims));
     declared.chain(recorded).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -14,14 +14,16 @@ mod set_up;
 pub(super) mod told;
 mod withdraw;
 
+use jiff::Timestamp;
+
 use super::{
     Rule, ending, forget, rollout,
-    scene::{Ruling, Scene, after},
+    scene::{Ruling, Scene, after, unless_passed},
     step::Step,
 };
 use crate::{
     api::Reason,
-    facts::{Claims, Federated, Looked, Mark, Record, Stage},
+    facts::{Claims, Consumers, Federated, Looked, Mark, Record, Stage},
 };
 
 /// What is done for a resource with federated identities.
@@ -49,6 +51,46 @@ pub(super) const ENDING_RULES: [Rule; 7] = [
     forget::let_finalizers_go,
     look_now_and_then, // whether what is in the way still is
 ];
+
+/// What is done about what was federated where another kind is declared now.
+pub(super) const FORMER_RULES: [Rule; 5] =
+    [withdraw::close, withdraw::withdraw, withdraw::forget, forget::let_finalizers_go, look_now_and_then];
+
+/// All of it is taken back with a resource.
+pub(super) fn take_back(scene: &Scene<'_>) -> Ruling {
+    unless_passed!(withdraw::close(scene));
+    unless_passed!(withdraw::withdraw(scene));
+    withdraw::forget(scene)
+}
+
+/// Since when everybody who is known signs in by what is declared, before something of another kind goes.
+pub(super) fn with_everybody(scene: &Scene<'_>, leaving: &str) -> Result<Timestamp, Ruling> {
+    let mut since = None;
+    for identity in identity::identities(scene)? {
+        match withdraw::is_in_use(scene, &identity, leaving, None) {
+            Ruling::Pass => {}
+            ruling => return Err(ruling),
+        }
+        let Some(proven_at) = record(scene, &identity.claims).and_then(|record| record.entry.proven_at) else {
+            let what = format!("everybody to sign in by identity {}, before {leaving} goes", identity.name);
+            return Err(Ruling::wait(Reason::Retiring, what, None));
+        };
+        since = since.max(Some(proven_at));
+    }
+    Ok(since.unwrap_or(scene.now))
+}
+
+/// Whether a pod signs in by what is federated, or somebody outside does, who has said so.
+pub(super) fn signs_somebody_in(scene: &Scene<'_>, consumers: &Consumers) -> bool {
+    let client_id = Some(scene.request.spec.client_id.to_string());
+    identity::known(scene).iter().any(|identity| match identity.account {
+        Some(account) => {
+            let account = account.name.as_str();
+            consumers.pods.iter().any(|pod| pod.identity.account == account && pod.identity.signs_in_as == client_id)
+        }
+        None => true, // nothing goes before it is confirmed
+    })
+}
 
 /// The record of claims, unless it was given up or its credential is gone.
 fn record<'a>(scene: &Scene<'a>, claims: &Claims) -> Option<&'a Record> {

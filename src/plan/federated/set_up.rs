@@ -11,8 +11,9 @@ use crate::{
     api::{KeyId, Reason},
     facts::{Adopted, Attempt, Cause, Claims, Entry, Federated, Kept, Mark, Record, Stage},
     plan::{
-        blast,
+        blast, migrate,
         proof::give_up,
+        removal,
         scene::{Ruling, Scene, after, unless_passed},
         step::Step,
     },
@@ -73,10 +74,11 @@ fn open(scene: &Scene<'_>, identity: &Identity<'_>) -> Ruling {
     let sequence = scene.next_sequence(marks.map(|mark| mark.sequence));
     let entry = Entry {
         claims: Some(identity.claims.clone()),
-        cause: Some(Cause::FirstIssue),
+        cause: Some(if migrate::used(scene).next().is_some() { Cause::KindChanged } else { Cause::FirstIssue }),
         ..Entry::opened(scene.seen.owner.clone(), request.name, about, sequence, scene.new_attempt())
     };
-    let there = credentials.iter().find(|one| one.claims.as_ref() == Some(&identity.claims));
+    let accepts = |one: &&Federated| one.claims.as_ref() == Some(&identity.claims);
+    let there = credentials.iter().find(|one| accepts(one) && !removal::gone_a_while(scene, one.id));
     let entry = if let Some(found) = there {
         of_what_is_there(scene, found, entry)
     } else {
@@ -153,12 +155,12 @@ fn is_there(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     let Some(looked) = &scene.seen.federation.credentials else { return scene.attempt(Step::ReadFederation) };
     match looked.found.iter().find(|one| one.id == kept.key_id) {
         Some(found) if found.claims == record.entry.claims => Ruling::Pass,
-        Some(_) => retire(scene, record),
+        Some(_) => scene.retire(record),
         None => {
             let Some(absent) = scene.seen.mine.absent.get(&kept.key_id) else { return Ruling::Pass };
             let long = scene.has_passed(absent.since, scene.timing.absence + scene.timing.late_mint);
             if absent.reads >= AGREEING && long && scene.is_fresh(looked.at) {
-                return retire(scene, record);
+                return scene.retire(record);
             }
             let again = after(looked.at, scene.timing.absence / 2);
             if scene.now >= again {
@@ -168,11 +170,6 @@ fn is_there(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
             Ruling::wait(Reason::CredentialUnknown, what, Some(again))
         }
     }
-}
-
-fn retire(scene: &Scene<'_>, record: &Record) -> Ruling {
-    let entry = Scene::rewritten(record, |entry| entry.retired_at = Some(scene.now));
-    scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
 }
 
 /// A federated credential of the application that accepts nearly these tokens.

@@ -13,7 +13,7 @@ use crate::{
     },
     facts::{Record, Stage, Verdict},
     plan::{
-        Wait, removal,
+        Wait, migrate, removal,
         scene::Scene,
         standing::{self, Standing},
         told::{MOST_RETIRING, credential, shortened, steady},
@@ -99,16 +99,20 @@ pub(in crate::plan) fn standing(scene: &Scene<'_>, waits: &[Wait]) -> Standing {
     let records: Vec<Option<&Record>> = identities.iter().map(|one| record(scene, &one.claims)).collect();
     let in_use = |record: Option<&Record>| record.is_some_and(|record| record.entry.published_at.is_some());
     let all_in_use = !records.is_empty() && records.iter().copied().all(in_use);
-    let broken = waits.iter().find(|wait| keeps_pods_out(wait.reason));
+    let keeps_out = waits.iter().find(|wait| keeps_pods_out(wait.reason));
+    let keeps_out = keeps_out.map(|wait| (wait.reason, wait.waiting_for.clone()));
+    let broken = keeps_out.or_else(|| migrate::about_to_break(scene, waits));
+    let ready = all_in_use && broken.is_none();
     let stage = stage(waits, &records, all_in_use);
-    let (reason, message) = match (broken.or_else(|| waits.first()), &stage) {
-        (Some(wait), _) => (wait.reason, wait.waiting_for.clone()),
+    let first = || waits.first().map(|wait| (wait.reason, wait.waiting_for.clone()));
+    let (reason, message) = match (broken.or_else(first), &stage) {
+        (Some(said), _) => said,
         (None, Some((stage, _))) => (*stage, String::new()),
         (None, None) => (Reason::Idle, String::new()),
     };
     let everybody = |record: Option<&Record>| record.is_some_and(|record| record.entry.proven_at.is_some());
     Standing {
-        ready: all_in_use && broken.is_none(),
+        ready,
         reason,
         message,
         stage,
@@ -139,7 +143,6 @@ fn stage(waits: &[Wait], records: &[Option<&Record>], all_in_use: bool) -> Optio
     if records.iter().flatten().any(|record| record.entry.proven_at.is_none()) {
         return Some(told(standing::keeps_from_everybody, Reason::RollingOut));
     }
-    let keeps = |reason| standing::keeps_the_old_one(reason) || reason == Reason::StillInUse;
-    let leaving = waits.iter().find(|wait| keeps(wait.reason));
+    let leaving = waits.iter().find(|wait| standing::keeps_the_old_one(wait.reason));
     leaving.map(|wait| (wait.reason, wait.waiting_for.clone()))
 }

@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{
     api::{KeyId, Reason},
-    facts::{Claims, Consumers, Federated, Hindrance, Looked, Mark, PodSeen, Record, Stage, WorkloadSeen},
+    facts::{Claims, Consumers, Federated, Hindrance, Looked, Mark, PodSeen, Record, Sequence, Stage, WorkloadSeen},
     plan::{
         ending,
         holders::unconfirmed,
+        migrate,
         proof::give_up,
         removable::Removable,
         removal, rollout,
@@ -33,7 +34,8 @@ pub(super) enum Standing {
 
 /// Every identity that is to be accepted; none where the resource is going.
 fn wanted<'a>(scene: &Scene<'a>) -> Result<Vec<Identity<'a>>, Ruling> {
-    if scene.seen.gone || ending::is_ending(scene.seen) { Ok(vec![]) } else { identities(scene) }
+    let none = scene.seen.gone || scene.request.former || ending::is_ending(scene.seen);
+    if none { Ok(vec![]) } else { identities(scene) }
 }
 
 /// Records of what nobody has used and nobody asks for any more are given up.
@@ -101,15 +103,25 @@ pub(super) fn withdraw(scene: &Scene<'_>) -> Ruling {
             continue; // while there is one that nobody knows, nobody can tell who else there is
         }
         match gate(scene, &wanted, credential, because) {
-            Ruling::Pass => match credentials(scene) {
-                Ok(_) => return scene.effect(Step::Withdraw { key_id: credential.id, because }),
-                Err(ruling) => return ruling,
-            },
+            Ruling::Pass => return remove(scene, credential, &mark, because),
             step @ Ruling::Do(_) => return step,
             wait @ Ruling::Wait(_) => waiting = if waiting == Ruling::Pass { wait } else { waiting },
         }
     }
     waiting
+}
+
+/// Its record is retired before: whoever declares it again then sets another one up, and does not wait for this one.
+fn remove(scene: &Scene<'_>, credential: &Federated, mark: &Mark, because: Removable) -> Ruling {
+    match scene.record(mark.sequence) {
+        Some(record) if record.entry.stage == Stage::Publishing && record.entry.retired_at.is_none() => {
+            scene.retire(record)
+        }
+        _ => match credentials(scene) {
+            Ok(_) => scene.effect(Step::Withdraw { key_id: credential.id, because }),
+            Err(ruling) => ruling,
+        },
+    }
 }
 
 pub(super) fn standing(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &Federated, mark: &Mark) -> Standing {
@@ -127,6 +139,7 @@ pub(super) fn standing(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &
         Stage::Publishing if is_wanted => Standing::Needed,
         Stage::Publishing if scene.seen.gone => Standing::Needed, // what was used stays when its resource goes
         Stage::Publishing if ending::is_ending(scene.seen) => Standing::Leaving(Removable::Revoked),
+        Stage::Publishing if scene.request.former => Standing::Leaving(Removable::Migrated),
         Stage::Publishing if successor(scene, wanted, credential.claims.as_ref()).is_some() => {
             Standing::Leaving(Removable::Replaced)
         }
@@ -155,8 +168,12 @@ fn gate(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &Federated, beca
     if because == Removable::Abandoned {
         return Ruling::Pass; // nobody was ever told to sign in by it
     }
+    if because == Removable::Migrated {
+        unless_passed!(migrate::is_led_over(scene));
+    }
+    let leaving = format!("federated credential {}", credential.id);
     for identity in wanted {
-        unless_passed!(is_in_use(scene, identity, credential));
+        unless_passed!(is_in_use(scene, identity, &leaving, credential.mark().map(|mark| mark.sequence)));
     }
     unless_passed!(nobody_else_wants_it(scene, credential));
     match successor(scene, wanted, credential.claims.as_ref()) {
@@ -167,21 +184,24 @@ fn gate(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &Federated, beca
 
 /// Nothing goes before everything that is declared is in use, and whatever is younger is known to work: by exchanges, or
 /// because somebody says so of what cannot be tried.
-fn is_in_use(scene: &Scene<'_>, identity: &Identity<'_>, leaving: &Federated) -> Ruling {
-    let (name, younger_than) = (identity.name, leaving.mark().map(|mark| mark.sequence));
-    let leaving = leaving.id;
+pub(super) fn is_in_use(
+    scene: &Scene<'_>,
+    identity: &Identity<'_>,
+    leaving: &str,
+    younger_than: Option<Sequence>,
+) -> Ruling {
+    let name = identity.name;
     let entry = record(scene, &identity.claims).map(|record| &record.entry);
     let in_use = entry.filter(|entry| entry.published_at.is_some());
     let Some((entry, kept)) = in_use.and_then(|entry| Some((entry, entry.kept.as_ref()?))) else {
-        let what = format!("identity {name} to be in use, before federated credential {leaving} goes");
+        let what = format!("identity {name} to be in use, before {leaving} goes");
         return Ruling::wait(Reason::Retiring, what, None);
     };
     let is_known = entry.verified_at.is_some() || Some(entry.sequence) < younger_than;
     match unconfirmed(scene, name, kept.key_id).filter(|_| !is_known) {
         None => Ruling::Pass,
         Some(how) => {
-            let what =
-                format!("identity {name}, which cannot be tried, before federated credential {leaving} goes: {how}");
+            let what = format!("identity {name}, which cannot be tried, before {leaving} goes: {how}");
             Ruling::wait(Reason::NotConfirmed, what, None)
         }
     }

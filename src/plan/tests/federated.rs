@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod leaving;
+mod migration;
 mod place;
 mod sharing;
 
@@ -282,16 +283,6 @@ fn with_its_resource_gone_what_was_never_used_goes_and_the_rest_stays() {
     place.live("1h");
     let left: Vec<_> = place.accepts.iter().map(|one| one.claims.as_ref().unwrap().subject.as_str()).collect();
     assert_eq!(left, ["repo:contoso/pay:environment:prod"]);
-}
-
-#[test]
-fn what_was_of_another_kind_is_not_forgotten() {
-    let mut place = Place::of(&[api()]);
-    place.live("5m");
-    place.seen.resource = world().seen().resource;
-    let refusal = place.decision().refusal.expect("pods may use what there is");
-    assert_eq!(refusal.reason, Reason::NotSupportedYet);
-    assert!(refusal.message.contains("in a second resource"), "{}", refusal.message);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn published(patch: &Value) -> Observation {
     seen
 }
 
-fn record(seen: &Observation, number: u32, published_at: Timestamp) -> Record {
+pub(super) fn record(seen: &Observation, number: u32, published_at: Timestamp) -> Record {
     let kept = Kept {
         key_id: key(number),
         issued_at: published_at,
@@ -128,7 +128,7 @@ fn record(seen: &Observation, number: u32, published_at: Timestamp) -> Record {
     Record { uid, version, created_at: published_at, finalized: false, deleting: false, entry }
 }
 
-fn credential(seen: &Observation, number: u32) -> Credential {
+pub(super) fn credential(seen: &Observation, number: u32) -> Credential {
     let mark = Mark { owner: seen.owner.clone(), sequence: Sequence(number), nonce: nonce(number) };
     Credential {
         key_id: key(number),
@@ -161,7 +161,7 @@ fn workload(name: &str, with: Option<u32>) -> WorkloadSeen {
     }
 }
 
-fn reading() -> Reading {
+pub(super) fn reading() -> Reading {
     Reading { secret: "payments-api".into(), key: None, by: Means::Start }
 }
 

@@ -140,10 +140,23 @@ impl Firm {
         replicas: usize,
         service_account: &str,
     ) -> Result<(), Failed> {
+        self.run_federated_with(kind, name, replicas, service_account, &json!({})).await
+    }
+
+    /// The same with something else in its spec.
+    pub async fn run_federated_with(
+        &self,
+        kind: &str,
+        name: &str,
+        replicas: usize,
+        service_account: &str,
+        patch: &Value,
+    ) -> Result<(), Failed> {
         let defaults = Defaults::public(self.payments.tenant.to_string());
         self.town.webhook().await?.serve(&self.name, &defaults).await.map_err(chain)?;
         let template = json!({"metadata": {"labels": {USE: "true"}}, "spec": {"serviceAccountName": service_account}});
-        self.run_with(kind, name, replicas, &json!({"spec": {"template": template}})).await
+        let federated = json!({"spec": {"template": template}});
+        self.run_with(kind, name, replicas, &super::merged(federated, patch)).await
     }
 
     /// Wait until so many pods have a file with a token that they know of, those that are being deleted left out.

@@ -8,8 +8,8 @@ use super::super::*;
 use crate::{
     api::consumers::WorkloadKind,
     facts::{
-        AccountSeen, Claims, Consumers, Effect, Exchange, Federated, Identity, Maker, PodSeen, Progress, SeenBy,
-        WorkloadId, WorkloadSeen,
+        AccountSeen, Application, Claims, Consumers, Effect, Exchange, Federated, Identity, Maker, PodSeen, Progress,
+        SeenBy, WorkloadId, WorkloadSeen,
     },
     plan::{Outcome, fold::fold},
 };
@@ -22,6 +22,8 @@ pub struct Place {
     pub now: Timestamp,
     pub issuer: &'static str,
     pub accepts: Vec<Federated>,
+    /// Its secrets, if it ever had any.
+    pub application: Option<Application>,
     pub accounts: BTreeMap<String, AccountSeen>,
     pub workloads: Vec<WorkloadSeen>,
     pub pods: Vec<PodSeen>,
@@ -79,6 +81,7 @@ impl Place {
             now: MORNING,
             issuer: ISSUER,
             accepts: vec![],
+            application: None,
             accounts: BTreeMap::new(),
             workloads: vec![],
             pods: vec![],
@@ -109,6 +112,10 @@ impl Place {
     pub fn annotate(&mut self, key: &str, value: &str) {
         let metadata = &mut Arc::make_mut(&mut self.seen.resource).metadata;
         metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+    }
+
+    pub fn is_detained(&self) -> bool {
+        self.seen.resource.metadata.finalizers.iter().flatten().next().is_some()
     }
 
     pub fn decision(&self) -> Decision {
@@ -177,6 +184,15 @@ impl Place {
                 Outcome::Established(added)
             }
             Step::Exchange { claims, .. } => Outcome::Exchanged((self.exchange)(self, claims)),
+            Step::ReadTarget { .. } => Outcome::Target(Looked { at, found: TargetState::Absent }),
+            Step::ReadApplication => {
+                Outcome::Application(Looked { at, found: self.application.clone().expect("an application") })
+            }
+            Step::Remove { key_id, .. } => {
+                let application = self.application.as_mut().expect("an application");
+                application.credentials.retain(|one| one.key_id != *key_id);
+                Outcome::Removed
+            }
             Step::Withdraw { key_id, .. } => {
                 self.accepts.retain(|one| one.id != *key_id);
                 Outcome::Removed

@@ -10,10 +10,6 @@ impl Place {
     fn delete(&mut self) {
         Arc::make_mut(&mut self.seen.resource).metadata.deletion_timestamp = Some(Time(self.now));
     }
-
-    fn is_detained(&self) -> bool {
-        self.seen.resource.metadata.finalizers.iter().flatten().next().is_some()
-    }
 }
 
 /// One that is to take its credentials with it.

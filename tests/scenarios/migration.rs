@@ -1,0 +1,166 @@
+//! From a secret to no secret at all, and back: what there was stays until everybody has what takes its place, and nobody
+//! reads it any more.
+
+use keywright_sandbox::Operator;
+use kube::api::DeleteParams;
+use libtest_mimic::Failed;
+use serde_json::json;
+
+use crate::{
+    federation::{accepts, accepts_so_many, account},
+    manifests::merged,
+    town::{Firm, RESOURCE, Town, chain, change, same},
+};
+
+/// Grant secrets, too.
+async fn grant_both(firm: &Firm) -> Result<(), Failed> {
+    let grant = merged(firm.grant(), &json!({"kinds": ["ClientSecret", "Federated"]}));
+    firm.tenant(&json!({"spec": {"grants": [grant]}})).await
+}
+
+/// A firm whose two pods sign in with a secret. They ask for a token, too, and nobody tells them for which application.
+async fn with_secret(town: &Town, name: &str) -> Result<(Firm, Operator), Failed> {
+    let firm = town.federating(name, true).await?;
+    grant_both(&firm).await?;
+    firm.service_account("api", None).await?;
+    firm.resource(RESOURCE, &json!({"spec": {"retirement": {"minOverlap": "1s"}}})).await?;
+    let operator = firm.operator().await?;
+    firm.told(RESOURCE, "Published").await?;
+    let container = json!({"name": "app", "envFrom": [{"secretRef": {"name": RESOURCE}}]});
+    let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+    firm.run_federated_with("Deployment", "web", 2, "api", &patch).await?;
+    firm.pods_sign_in(2).await?;
+    Ok((firm, operator))
+}
+
+/// Declare the account instead.
+async fn federate(firm: &Firm) -> Result<(), Failed> {
+    firm.federate(&[account("api")], &json!({"spec": {"retirement": {"minOverlap": "1s"}}})).await
+}
+
+/// Git takes the secret out of the workload.
+async fn read_no_more(firm: &Firm) -> Result<(), Failed> {
+    let container = json!({"name": "app", "image": "example.org/app"});
+    change(&firm.deployments(), "web", &json!({"spec": {"template": {"spec": {"containers": [container]}}}})).await
+}
+
+/// Wait until the application has so many secrets.
+async fn has_secrets(firm: &Firm, count: usize) -> Result<(), Failed> {
+    firm.until(|| async {
+        let there = firm.azure.passwords(&firm.payments).map_err(chain)?.len();
+        Ok(if there == count { Ok(()) } else { Err(format!("{count} secrets should be there, but {there} are")) })
+    })
+    .await
+}
+
+/// Wait until there are no secrets any more, and two pods sign in without.
+async fn ends_without_secrets(firm: &Firm, operator: &Operator) -> Result<(), Failed> {
+    firm.pods_federate("api", 2).await?;
+    has_secrets(firm, 0).await?;
+    firm.comes_to_rest().await?;
+    firm.until(|| async {
+        let records = firm.records().await?.len();
+        Ok(if records == 1 { Ok(()) } else { Err(format!("there are {records} records")) })
+    })
+    .await?;
+    same("accepted", accepts(firm)?.len(), 1)?;
+    same("added", firm.minted().await?.len(), 2)?;
+    firm.told(RESOURCE, "Published").await?;
+    firm.ends_clean(operator).await
+}
+
+pub async fn a_secret_goes_when_its_pods_sign_in_by_tokens_and_read_it_no_more(town: Town) -> Result<(), Failed> {
+    let (firm, operator) = with_secret(&town, "lead-over").await?;
+    federate(&firm).await?;
+    firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
+    firm.told(RESOURCE, "Published").await?;
+    firm.pods_have_token(2).await?;
+    has_secrets(&firm, 1).await?;
+    read_no_more(&firm).await?;
+    ends_without_secrets(&firm, &operator).await
+}
+
+pub async fn what_is_federated_goes_when_its_pods_have_a_secret_and_no_token(town: Town) -> Result<(), Failed> {
+    let (firm, operator) = with_secret(&town, "lead-back").await?;
+    federate(&firm).await?;
+    firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
+    read_no_more(&firm).await?;
+    firm.pods_federate("api", 2).await?;
+    has_secrets(&firm, 0).await?;
+    firm.resource(RESOURCE, &json!({"spec": {"federated": null, "retirement": {"minOverlap": "1s"}}})).await?;
+    firm.told(RESOURCE, "Published").await?;
+    firm.condition_says("Rotating", "StragglersRemain", "serviceaccount/api").await?;
+    same("accepted", accepts(&firm)?.len(), 1)?;
+    let container = json!({"name": "app", "image": "example.org/app", "envFrom": [{"secretRef": {"name": RESOURCE}}]});
+    let spec = json!({"serviceAccountName": "default", "serviceAccount": "default", "containers": [container]});
+    change(&firm.deployments(), "web", &json!({"spec": {"template": {"spec": spec}}})).await?;
+    firm.pods_sign_in(2).await?;
+    accepts_so_many(&firm, 0).await?;
+    firm.comes_to_rest().await?;
+    firm.ends_clean(&operator).await
+}
+
+pub async fn a_secret_stays_while_a_pod_that_nothing_restarts_reads_it(town: Town) -> Result<(), Failed> {
+    let (firm, operator) = with_secret(&town, "lead-bare").await?;
+    firm.bare_pod("batch", RESOURCE).await?;
+    firm.pods_sign_in(3).await?;
+    federate(&firm).await?;
+    firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
+    read_no_more(&firm).await?;
+    firm.pods_federate("api", 2).await?;
+    firm.condition_says("Rotating", "StillInUse", "pod/batch").await?;
+    firm.rounds(2).await?;
+    has_secrets(&firm, 1).await?;
+    firm.pods_sign_in_again(3).await?;
+    firm.pods().delete("batch", &DeleteParams::default()).await?;
+    ends_without_secrets(&firm, &operator).await
+}
+
+pub async fn a_secret_stays_where_no_webhook_gives_pods_a_token(town: Town) -> Result<(), Failed> {
+    let firm = town.federating("lead-alone", true).await?;
+    grant_both(&firm).await?;
+    firm.service_account("api", None).await?;
+    firm.resource(RESOURCE, &json!({})).await?;
+    let operator = firm.operator().await?;
+    firm.deploy("web", 2, RESOURCE).await?;
+    firm.pods_sign_in(2).await?;
+    federate(&firm).await?;
+    firm.told(RESOURCE, "Published").await?;
+    firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
+    firm.rounds(2).await?;
+    firm.pods_sign_in_again(3).await?;
+    same("secrets", firm.azure.passwords(&firm.payments).map_err(chain)?.len(), 1)?;
+    firm.ends_clean(&operator).await
+}
+
+pub async fn one_that_is_declared_again_on_the_way_is_what_it_was(town: Town) -> Result<(), Failed> {
+    let (firm, operator) = with_secret(&town, "lead-astray").await?;
+    federate(&firm).await?;
+    firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
+    firm.resource(RESOURCE, &json!({"spec": {"federated": null, "retirement": {"minOverlap": "1s"}}})).await?;
+    firm.condition_says("Rotating", "StragglersRemain", "serviceaccount/api").await?;
+    same("what was minted", firm.minted().await?.len(), 2)?;
+    firm.pods_sign_in_again(3).await?;
+    let label = json!({"spec": {"template": {"metadata": {"labels": {"azure.workload.identity/use": null}}}}});
+    change(&firm.deployments(), "web", &label).await?;
+    accepts_so_many(&firm, 0).await?;
+    firm.pods_sign_in(2).await?;
+    firm.comes_to_rest().await?;
+    same("what was minted", firm.minted().await?.len(), 2)?;
+    firm.ends_clean(&operator).await
+}
+
+pub async fn a_resource_that_revokes_takes_both_kinds_with_it(town: Town) -> Result<(), Failed> {
+    let (firm, operator) = with_secret(&town, "lead-out").await?;
+    let revoking = json!({"spec": {"deletionPolicy": "Revoke", "retirement": {"minOverlap": "1s"}}});
+    firm.federate(&[account("api")], &revoking).await?;
+    firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
+    firm.resources().delete(RESOURCE, &DeleteParams::default()).await?;
+    firm.condition_says("Ready", "StragglersRemain", "serviceaccount/api").await?;
+    firm.deployments().delete("web", &DeleteParams::default()).await?;
+    has_secrets(&firm, 0).await?;
+    accepts_so_many(&firm, 0).await?;
+    firm.comes_to_rest().await?;
+    same("records", firm.records().await?.len(), 0)?;
+    firm.ends_clean(&operator).await
+}
