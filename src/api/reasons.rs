@@ -205,8 +205,8 @@ reasons! {
     NotConfirmed,
     /// Nobody is known to use the credential, so the old one is left to its own end.
     ConsumersUnknown,
-    /// Somebody still uses the credential that is to go with the resource that is being deleted, or another resource
-    /// declares the identity that this one declares no more.
+    /// Somebody still uses the credential that is to go with the resource that is being deleted, or is of a kind that is not
+    /// declared any more, or another resource declares the identity that this one declares no more.
     StillInUse,
 
     // What must not be guessed.

@@ -100,7 +100,8 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
         sweep:
             every_request_of_a_first_issue_may_be_the_last
             every_request_of_a_rotation_may_be_the_last
-            every_request_of_a_set_up_of_federation_may_be_the_last;
+            every_request_of_a_set_up_of_federation_may_be_the_last
+            every_request_on_the_way_to_no_secret_may_be_the_last;
         weather: every_fault_at_every_request_ends_the_same;
     );
     let on_request = on_request.into_iter().map(on_request_only);

@@ -38,8 +38,13 @@ async fn in_use(town: &Town, name: &str) -> Result<(Firm, OutsideIssuer, Operato
 
 /// Wait until the pipeline is let in.
 async fn is_let_in(firm: &Firm, issuer: &OutsideIssuer) -> Result<(), Failed> {
+    is_let_in_as(firm, issuer, PIPELINE).await
+}
+
+/// The same of any subject.
+async fn is_let_in_as(firm: &Firm, issuer: &OutsideIssuer, subject: &str) -> Result<(), Failed> {
     firm.until(|| async {
-        let status = firm.signs_in_from_outside(issuer, PIPELINE).await?;
+        let status = firm.signs_in_from_outside(issuer, subject).await?;
         Ok(if status == 200 { Ok(()) } else { Err(format!("Entra answers {status}")) })
     })
     .await
@@ -106,6 +111,7 @@ pub async fn one_goes_when_somebody_confirms_what_takes_its_place(town: Town) ->
     firm.rounds(2).await?;
     same("accepted", accepts(&firm)?.len(), 2)?;
     is_let_in(&firm, &issuer).await?;
+    is_let_in_as(&firm, &issuer, subject).await?;
     let id: String = read(&firm.read(RESOURCE).await?, "/status/identities/0/id").unwrap_or_default();
     let confirmed = json!({"metadata": {"annotations": {"keywright.dev/confirmed.pipeline": id}}});
     change(&firm.resources(), RESOURCE, &confirmed).await?;

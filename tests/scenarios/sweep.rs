@@ -1,5 +1,6 @@
-//! A crash at any instruction is harmless: the operator is killed around every request of a first issue, of a rotation, and
-//! of the set-up of a federated credential, to Azure and to the API server. Another one takes over, and the same end is reached.
+//! A crash at any instruction is harmless: the operator is killed around every request of a first issue, of a rotation, of
+//! the set-up of a federated credential, and on the way from a secret to none, to Azure and to the API server. Another one
+//! takes over, and the same end is reached.
 
 use std::{
     fmt,
@@ -21,6 +22,7 @@ use serde_json::json;
 
 use crate::{
     federation::{declared, ends_in_use},
+    migration::{ends_without_secrets, federate, lead_over, with_secret},
     rotation::{demand, has_ended},
     town::{Course, PATIENCE, RESOURCE, Side, Town, chain, in_lanes, insist},
 };
@@ -179,6 +181,53 @@ async fn killed_in_set_up(town: &Town, name: String, point: Point, side: Side) -
     let ended = ends_in_use(&firm, &operator, 2).await;
     ended.map_err(|failed| told(&point, side, &failed))?;
     Ok(Swept { point, side, killed, minted: 1, took: began.elapsed() })
+}
+
+pub async fn every_request_on_the_way_to_no_secret_may_be_the_last(town: Town) -> Result<(), Failed> {
+    let began = Instant::now();
+    let (calm, operator) = with_secret(&town, "lead-calm").await?;
+    let (asked, called) = (calm.proxy.journal().len(), calm.azure.journal().len());
+    federate(&calm).await?;
+    lead_over(&calm).await?;
+    ends_without_secrets(&calm, &operator).await?;
+    let points = calm.points_since(asked, called);
+    operator.kill().await.map_err(chain)?;
+
+    // The set-up has a sweep of its own; what is only told is told again.
+    let told = |point: &Point| ["/events", "/status", "/token"].iter().any(|end| point.path().ends_with(end));
+    let points: Vec<Point> =
+        points.into_iter().filter(|point| points::changes_something(point) && !told(point)).collect();
+    let runs = points.iter().enumerate().flat_map(|(number, point)| {
+        let both = [Side::Before, Side::After].into_iter();
+        both.map(move |side| (format!("lead-{number}-{side:?}").to_lowercase(), (point.clone(), side)))
+    });
+    let swept = in_lanes(runs, |name, (point, side)| killed_on_the_way(&town, name, point, side)).await?;
+    report(&points, &swept, began)
+}
+
+/// One run: killed at a point on the way from a secret to none, led to its end by another operator.
+async fn killed_on_the_way(town: &Town, name: String, point: Point, side: Side) -> Result<Swept, Failed> {
+    let began = Instant::now();
+    let (firm, operator) = with_secret(town, &name).await?;
+    operator.kill().await.map_err(chain)?;
+    federate(&firm).await?;
+    let (mut operator, added) = firm.operator_killed_at(&point, side).await?;
+    tokio::select! {
+        ended = operator.exited(PATIENCE) => drop(ended.map_err(chain)?),
+        led = lead_over(&firm) => drop(led?),
+    }
+    let killed = added.applied() > 0;
+    added.lift();
+    if killed {
+        operator.exited(PATIENCE).await.map_err(chain)?;
+        operator = firm.operator().await?;
+    }
+    let ended = match lead_over(&firm).await {
+        Ok(()) => ends_without_secrets(&firm, &operator).await,
+        failed => failed,
+    };
+    ended.map_err(|failed| told(&point, side, &failed))?;
+    Ok(Swept { point, side, killed, minted: 2, took: began.elapsed() })
 }
 
 /// Rotations of one firm, one after another, each cut short at a point.
