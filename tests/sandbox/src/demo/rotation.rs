@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::PATIENCE;
 use super::screen::Screen;
-use super::story::{RESOURCE, Story, at, object, secs, text};
+use super::stage::{Stage, at, condition, object, secs, text};
+use super::story::RESOURCE;
 
 /// The workloads that use the secret: kind, name, and how many pods.
 const WORKLOADS: [(&str, &str, i64); 3] =
@@ -21,7 +22,7 @@ const WORKLOADS: [(&str, &str, i64); 3] =
 /// How often a stage is looked at while nothing tells that it is over.
 const SOON: Duration = Duration::from_millis(100);
 
-impl Story {
+impl Stage {
     /// Everything that uses the secret.
     pub(super) async fn deploy(&self) -> anyhow::Result<()> {
         for (kind, name, replicas) in WORKLOADS {
@@ -139,23 +140,9 @@ impl Story {
         };
         screen.done(stage, &told)
     }
-
-    /// How many sign-ins of pods were accepted so far, and how many refused.
-    pub(super) fn sign_ins(&self) -> (u64, usize) {
-        let count =
-            |seen: &Testimonies| (seen.holdings.iter().map(|one| one.accepted).sum::<u64>(), seen.refusals.len());
-        self.nodes.witnesses().read(count)
-    }
 }
 
 /// How far a rotation is.
 fn stage(object: &DynamicObject) -> String {
     condition(object, "Rotating", "reason")
-}
-
-/// A field of a condition.
-pub(super) fn condition(object: &DynamicObject, type_: &str, field: &str) -> String {
-    let conditions = at(object, "/status/conditions").as_array().cloned().unwrap_or_default();
-    let found = conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default();
-    found[field].as_str().unwrap_or_default().to_owned()
 }
