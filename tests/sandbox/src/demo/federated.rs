@@ -153,6 +153,7 @@ impl Stage {
         let before = self.accepted(shown.secret);
         let more = |seen: &Testimonies| accepted(seen, shown.secret) >= before + 10;
         self.nodes.witnesses().wait_for(more, PATIENCE).await?;
+        self.unrefused()?;
         let valid = self.azure.passwords(&self.payments)?.len();
         screen.done("meanwhile", &format!("{NIGHT} signs in with it; secrets on the application: {valid}"))
     }
