@@ -26,7 +26,7 @@ pub struct Observation {
     pub process: String,
     /// Older resources of the namespace, and what they publish to.
     pub elders: Vec<Elder>,
-    /// Other resources with federated identities of the same application, unless they are being deleted.
+    /// Of one that has federated identities, or had: other resources about the same application, unless they are being deleted.
     pub siblings: Vec<Sibling>,
     /// The records of this resource.
     pub records: Records,

@@ -32,7 +32,7 @@ pub(super) const MOST_RETIRING: usize = 20;
 const REMEMBERED: usize = 5;
 
 /// Refusals in a row after which a proof is worth telling about; the first seconds are like that.
-const MISSES_TOLD: u32 = 5;
+pub(super) const MISSES_TOLD: u32 = 5;
 
 /// Write into a status what is so.
 pub(super) fn tell(scene: &Scene<'_>, standing: &Standing, waits: &[Wait], status: &mut EntraAppCredentialStatus) {

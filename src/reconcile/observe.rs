@@ -98,8 +98,7 @@ impl World {
             Some(spec) => self.tenant(spec.tenant_ref.name.as_str()).await?,
             None => TenantSeen::Missing, // it cannot be read whom the resource names
         };
-        let (elders, siblings) = (self.elders(resource), self.siblings(resource));
-        Ok(Observation { elders, siblings, ..self.surroundings(resource, tenant, memory).await? })
+        Ok(Observation { elders: self.elders(resource), ..self.surroundings(resource, tenant, memory).await? })
     }
 
     /// What is known about a resource that has been deleted, from one of its records.
@@ -118,8 +117,7 @@ impl World {
             Some(Ok(spec)) => TenantSeen::Present(Arc::clone(spec)),
             _ => TenantSeen::Missing,
         };
-        let siblings = self.siblings(&resource);
-        Ok(Observation { gone: true, siblings, ..self.surroundings(&resource, tenant, memory).await? })
+        Ok(Observation { gone: true, ..self.surroundings(&resource, tenant, memory).await? })
     }
 
     /// What is known about a tenant now.
@@ -152,7 +150,7 @@ impl World {
             owner,
             process: self.process.clone(),
             elders: vec![],
-            siblings: vec![],
+            siblings: self.siblings(resource, &memory.records.list),
             records: std::mem::take(&mut memory.records),
             application: memory.application.take(),
             targets: std::mem::take(&mut memory.targets).into_iter().collect(),
@@ -239,9 +237,11 @@ impl World {
         told.collect()
     }
 
-    /// Other resources that have federated identities of the application of this one.
-    fn siblings(&self, resource: &Declared<EntraAppCredential>) -> Vec<Sibling> {
-        let Some(spec) = resource.spec.as_ref().ok().filter(|spec| spec.federated.is_some()) else { return vec![] };
+    /// Other resources about the application of this one, if it has or had federated identities.
+    fn siblings(&self, resource: &Declared<EntraAppCredential>, records: &[Record]) -> Vec<Sibling> {
+        let had = records.iter().any(|record| record.entry.kind == CredentialKind::Federated);
+        let spec = resource.spec.as_ref().ok().filter(|spec| had || spec.federated.is_some());
+        let Some(spec) = spec else { return vec![] };
         let is_one = |other: &&Arc<Declared<EntraAppCredential>>| {
             let about_it = |other: &Arc<EntraAppCredentialSpec>| other.client_id == spec.client_id;
             other.spec.as_ref().is_ok_and(about_it)
@@ -249,8 +249,8 @@ impl World {
                 && ObjectRef::from_obj(&***other) != ObjectRef::from_obj(resource)
         };
         let one = |other: &Arc<Declared<EntraAppCredential>>| {
-            let federated = other.spec.as_ref().ok()?.federated.as_ref()?;
-            let identities = federated.identities.clone();
+            let federated = other.spec.as_ref().ok()?.federated.as_ref();
+            let identities = federated.map(|federated| federated.identities.clone()).unwrap_or_default();
             Some(Sibling { name: named(other, resource), namespace: other.namespace()?, identities })
         };
         let all = self.resources.iter().flat_map(Store::state);

@@ -5,11 +5,12 @@
 use super::{account, identity::Identity, set_up::nearly};
 use crate::{
     api::Reason,
-    facts::{Claims, Kept, Looked, Record, Stage, Verdict},
+    facts::{Claims, Kept, Looked, Proof, Record, Stage, Verdict},
     plan::{
         proof::{is_proven, next_try},
         scene::{Ruling, Scene, after, unless_passed},
         step::Step,
+        told::MISSES_TOLD,
     },
 };
 
@@ -76,7 +77,7 @@ fn exchange(scene: &Scene<'_>, account: &str, identity: &Identity<'_>, kept: &Ke
     if scene.now < next {
         let wanted =
             format!("{} exchanges in a row of tokens of serviceaccount/{account}", asked.consecutive_successes);
-        let told = proof.and_then(|proof| told(&proof.last)).map(|told| format!(": {told}")).unwrap_or_default();
+        let told = proof.and_then(told).map(|told| format!(": {told}")).unwrap_or_default();
         let near =
             nearly(scene, &identity.claims).map(|one| near(&identity.claims, one.claims.as_ref())).unwrap_or_default();
         return Ruling::wait(reason(proof.map(|proof| &proof.last)), format!("{wanted}{told}{near}"), Some(next));
@@ -85,14 +86,20 @@ fn exchange(scene: &Scene<'_>, account: &str, identity: &Identity<'_>, kept: &Ke
     scene.attempt(Step::Exchange { account: account.to_owned(), claims, key_id: kept.key_id })
 }
 
-/// What a refusal says. The first ones say nothing: a new credential is heard of late.
-fn told(verdict: &Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Accepted => None,
-        Verdict::Blocked(trouble)
-        | Verdict::Refused(trouble)
-        | Verdict::Misasked(trouble)
-        | Verdict::Unheard(trouble) => Some(format!("{}: {}", trouble.message, trouble.remedy)),
+/// What refusals say: the first ones nothing, since a new credential is heard of late. Each has IDs and a time of its own, which
+/// would be news each time, so those are in the report only.
+fn told(proof: &Proof) -> Option<String> {
+    match &proof.last {
+        Verdict::Blocked(trouble) | Verdict::Misasked(trouble) => {
+            Some(format!("{} {}", trouble.message, trouble.remedy))
+        }
+        Verdict::Refused(trouble) if proof.misses >= MISSES_TOLD => {
+            let code = trouble.code.as_deref().unwrap_or("no code");
+            Some(format!(
+                "Entra refuses them ({code}): status.identities shows what it compares, status.lastFailure what to do"
+            ))
+        }
+        Verdict::Accepted | Verdict::Refused(_) | Verdict::Unheard(_) => None,
     }
 }
 
@@ -114,8 +121,13 @@ fn begin_using(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record, kept
     let mature = after(kept.issued_at, scene.policy.verification.min_age.0);
     let subject = identity.claims.subject.as_str();
     let same = |one: &Record| one.entry.claims.as_ref().is_none_or(|claims| claims.subject == subject);
+    // One beside this that has no identities has secrets.
+    let leads_over = scene.seen.siblings.iter().any(|sibling| sibling.identities.is_empty());
     let replaced = |one: &Record| one.entry.stage == Stage::Publishing && one.entry.retired_at.is_none() && same(one);
-    if scene.now < mature && record.entry.adopted.is_none() && scene.seen.records.list.iter().any(replaced) {
+    if scene.now < mature
+        && record.entry.adopted.is_none()
+        && (leads_over || scene.seen.records.list.iter().any(replaced))
+    {
         let what = format!("the federated credential to be {} old", scene.policy.verification.min_age);
         return Ruling::wait(Reason::Maturing, what, Some(mature));
     }

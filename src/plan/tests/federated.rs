@@ -79,7 +79,11 @@ fn one_that_is_refused_is_kept_and_asked_for_until_it_is_accepted() {
     place.exchange = |_, _| Exchange::Judged(Verdict::Refused(trouble(Reason::CredentialUnknown)));
     place.live("2h");
     assert_eq!((place.count("establish"), place.count("withdraw"), place.count("annotate")), (1, 0, 0));
-    assert_eq!(place.ready().0, "False");
+    let (status, _, message) = place.ready();
+    assert_eq!(status, "False");
+    assert!(message.contains("Entra refuses them"), "{message}");
+    place.live("1h");
+    assert_eq!(place.ready().2, message, "each refusal has IDs of its own, and is no news");
     place.exchange = honest;
     place.live("10m");
     assert_eq!(place.ready().0, "True");

@@ -56,6 +56,16 @@ fn what_another_resource_wants_stays_when_it_is_declared_no_more() {
 }
 
 #[test]
+fn beside_a_resource_with_a_secret_it_is_used_when_every_server_has_surely_heard_of_it() {
+    let mut place = Place::of(&[api()]);
+    place.seen.siblings = vec![sibling(&[])];
+    place.live("10m");
+    assert_eq!((place.count("annotate"), place.ready().1.as_str()), (0, "Maturing"));
+    place.live("10m");
+    assert_eq!((place.count("annotate"), place.ready().0.as_str()), (1, "True"));
+}
+
+#[test]
 fn one_that_was_rewritten_keeps_a_resource_that_revokes_until_it_is_acknowledged_or_gone() {
     for acknowledged in [true, false] {
         let mut place = revoking();
