@@ -14,7 +14,7 @@ use super::{
     scene::{Ruling, Scene, after, unless_passed},
 };
 use crate::{
-    api::{Reason, grant::CredentialKind},
+    api::{KeyId, Reason, grant::CredentialKind},
     facts::{Record, Stage},
 };
 
@@ -50,7 +50,10 @@ pub(super) fn former<'a>(scene: &Scene<'a>) -> impl Iterator<Item = Request<'a>>
         (entry.client_id, entry.tenant) == (request.spec.client_id, request.tenant.tenant_id)
     };
     let is_left = move |kind| records.iter().filter(about).any(|record| record.entry.kind == kind);
-    let named = request.spec.retirement.as_ref().is_some_and(|retirement| !retirement.foreign_key_ids.is_empty());
+    let named =
+        request.spec.retirement.as_ref().is_some_and(|retirement| {
+            !retirement.foreign_key_ids.is_empty() || !retirement.compromised_key_ids.is_empty()
+        });
     let former = move |kind: &CredentialKind| {
         *kind != request.kind && (is_left(*kind) || (named && *kind == CredentialKind::ClientSecret))
     };
@@ -112,6 +115,24 @@ pub(super) fn is_led_over(scene: &Scene<'_>) -> Ruling {
         unless_passed!(somebody_is_known(&now, before));
     }
     Ruling::Pass
+}
+
+/// Whether one that somebody else may know may go although not everybody has what is declared now.
+pub(super) fn time_is_up(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
+    let Some(kind) = readable::declared_kind(scene.request.spec) else { return Ruling::Pass };
+    let request = Request { kind, former: false, ..*scene.request };
+    let now = Scene { request: &request, ..*scene };
+    let Some(issue) = evidence::issue(&now) else {
+        let what = format!("something in place of {key_id}, which is compromised");
+        return Ruling::wait(Reason::Idle, what, None);
+    };
+    let deadline = after(issue.published_at, scene.policy.rollout.timeout.0);
+    if scene.now >= deadline || with_everybody(&now, "a compromised secret").is_ok() {
+        return Ruling::Pass;
+    }
+    let what =
+        format!("everybody to have what is declared now, but not longer, before {key_id} goes, which is compromised");
+    Ruling::wait(Reason::Retiring, what, Some(deadline))
 }
 
 /// Since when everybody who is known has what is declared now.

@@ -238,6 +238,8 @@ pub(super) fn gate(scene: &Scene<'_>, key_id: KeyId, mark: Option<&Mark>, becaus
     match because {
         Removable::Lost | Removable::Expired => Ruling::Pass,
         Removable::Revoked => ending::nobody_uses_it(scene),
+        Removable::Migrated if due::is_compromised(scene, key_id) => migrate::time_is_up(scene, key_id),
+        Removable::Compromised if scene.request.former => migrate::time_is_up(scene, key_id),
         Removable::Migrated => migrate::is_led_over(scene),
         Removable::Replaced | Removable::Foreign | Removable::Adopted if scene.request.former => {
             migrate::is_led_over(scene)
@@ -256,7 +258,7 @@ pub(super) fn gate(scene: &Scene<'_>, key_id: KeyId, mark: Option<&Mark>, becaus
         }
         Removable::Fenced => {
             let published_at = scene.published().and_then(|record| record.entry.published_at);
-            if published_at.is_none() && !scene.seen.gone {
+            if published_at.is_none() && !scene.seen.gone && !scene.request.former {
                 let what =
                     format!("a credential to be published, before {key_id} of an attempt that was overtaken goes");
                 return Ruling::wait(Reason::Idle, what, None);

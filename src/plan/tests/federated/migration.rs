@@ -119,6 +119,33 @@ fn what_was_about_to_be_minted_is_given_up_and_taken_back() {
 }
 
 #[test]
+fn what_an_attempt_that_was_overtaken_has_minted_is_taken_back_although_nothing_was_ever_published() {
+    let mut place = with_a_secret(&json!({}));
+    let fenced = credential(&place.seen, 1);
+    let entry = &mut place.seen.records.list[0].entry;
+    let later = Attempt { nonce: Nonce::of([8; 10]), ..entry.attempts[0].clone() };
+    entry.attempts.push(later);
+    (entry.stage, entry.kept, entry.published_at, entry.proven_at) = (Stage::Unpublished, None, None, None);
+    assert_eq!(fenced.key_id, key(1));
+    place.live("2h");
+    assert_eq!((secrets(&place), place.ready().0.as_str()), (0, "True"));
+}
+
+#[test]
+fn one_that_is_compromised_goes_when_the_time_for_its_successor_is_up_whoever_still_reads_it() {
+    let mut place = with_a_reader(&json!({}));
+    place.declare(&[api()], &json!({"retirement": {"compromisedKeyIds": [key(1)]}}));
+    let TenantSeen::Present(tenant) = &mut place.seen.tenant else { panic!("there is a tenant") };
+    Arc::make_mut(tenant).grants[0].allow = serde_json::from_value(json!(["RevokeCompromised"])).unwrap();
+    place.exchange = |_, _| Exchange::Judged(Verdict::Refused(trouble(Reason::CredentialUnknown)));
+    place.live("24h");
+    assert_eq!(secrets(&place), 1, "nothing takes its place yet");
+    place.exchange = honest;
+    place.live("2h");
+    assert_eq!(secrets(&place), 0);
+}
+
+#[test]
 fn with_the_resource_both_kinds_go_if_it_revokes_and_neither_if_not() {
     for (policy, left) in [("Revoke", 0), ("Retain", 1)] {
         let mut place = with_a_reader(&json!({"deletionPolicy": policy}));
