@@ -228,6 +228,7 @@ impl Seen {
             seen: SeenBy::Watch,
             workloads: sorted(workloads),
             pods: self.pods.known.all().flatten().cloned().collect(),
+            schedules: vec![],
         })
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{readers::PodSpec, stored::ours};
 use crate::{
     api::consumers::WorkloadKind,
-    facts::{Hindrance, Progress, WorkloadId, WorkloadSeen},
+    facts::{Hindrance, Progress, ScheduleSeen, WorkloadId, WorkloadSeen},
 };
 
 /// A workload of any kind.
@@ -35,6 +35,18 @@ struct Spec {
     template: Option<Template>,
     /// A Rollout can have its template from a Deployment.
     workload_ref: Option<IgnoredAny>,
+    /// A CronJob has its template in that of its Jobs.
+    job_template: Option<JobTemplate>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct JobTemplate {
+    spec: JobSpec,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct JobSpec {
+    template: Template,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -117,6 +129,18 @@ impl Resource for Object {
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
     }
+}
+
+/// What matters of a CronJob.
+pub(super) fn schedule(object: &Object) -> Option<ScheduleSeen> {
+    let template = &object.spec.job_template.as_ref()?.spec.template;
+    let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
+    let spec = template.spec.as_ref();
+    Some(ScheduleSeen {
+        name: format!("cronjob/{}", object.metadata.name.as_deref().unwrap_or_default()),
+        reads: spec.map(PodSpec::reads).unwrap_or_default(),
+        identity: spec.map(|spec| spec.identity(labels)).unwrap_or_default(),
+    })
 }
 
 /// What matters of a workload; nothing of a Rollout whose template is a Deployment's, through which it is rolled.

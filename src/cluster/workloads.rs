@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::apps::v1;
+use k8s_openapi::api::{apps::v1, batch::v1::CronJob};
 use kube::{
-    Client,
+    Client, Resource,
     api::{ListParams, ObjectList, Patch, PatchParams},
     core::{ApiResource, Request, Status},
 };
@@ -18,13 +18,13 @@ use super::{
     Error, Written,
     call::ask,
     connect::Connection,
-    rolling::{Object, workload},
+    rolling::{Object, schedule, workload},
     stored::manager,
     trouble::{rivals, trouble},
 };
 use crate::{
     api::{Reason, consumers::WorkloadKind},
-    facts::{Effect, Owner, Trouble, WorkloadId, WorkloadSeen},
+    facts::{Effect, Owner, ScheduleSeen, Trouble, WorkloadId, WorkloadSeen},
 };
 
 /// How long it is believed that Argo Rollouts is not installed.
@@ -95,6 +95,15 @@ impl Workloads {
         Ok(!self.argo.is_absent())
     }
 
+    /// The CronJobs of a namespace, as they are now.
+    pub async fn schedules(&self, namespace: &str) -> Result<Vec<ScheduleSeen>, Trouble> {
+        let doing = || format!("list the CronJobs of namespace {namespace}");
+        let url = Object::url_path(&ApiResource::erase::<CronJob>(&()), Some(namespace));
+        let listed: ObjectList<Object> =
+            ask(&self.client, doing, Request::new(url).list(&ListParams::default())).await?;
+        Ok(listed.items.iter().filter_map(schedule).collect())
+    }
+
     async fn list_kind(&self, namespace: &str, kind: WorkloadKind) -> Result<Vec<WorkloadSeen>, Error> {
         let doing = || format!("list the {}s of namespace {namespace}", kind.as_str());
         let asked = requests(namespace, kind).list(&ListParams::default());
@@ -134,7 +143,6 @@ impl Workloads {
 
 /// Requests about the workloads of a kind in a namespace.
 fn requests(namespace: &str, kind: WorkloadKind) -> Request {
-    use kube::Resource;
     Request::new(Object::url_path(&resource(kind), Some(namespace)))
 }
 

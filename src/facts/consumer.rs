@@ -16,6 +16,19 @@ pub struct Consumers {
     pub workloads: Vec<WorkloadSeen>,
     /// Pods that have not ended.
     pub pods: Vec<PodSeen>,
+    /// What will make pods some day; only in a list, since nothing is ever restarted there.
+    pub schedules: Vec<ScheduleSeen>,
+}
+
+/// Something that makes pods now and then, which hold what they read only while they run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleSeen {
+    /// What it is: `cronjob/night`.
+    pub name: String,
+    /// What its pods read.
+    pub reads: Vec<Reading>,
+    /// As whom they run.
+    pub identity: Identity,
 }
 
 /// By what consumers were seen.

@@ -37,12 +37,23 @@ pub struct Mine {
     pub removed: BTreeMap<KeyId, Timestamp>,
     /// How far the proofs of federated credentials are, by their ID.
     pub exchanges: BTreeMap<KeyId, Proof>,
-    /// The `ServiceAccount`s of which it may not have tokens, why, and when that was so last.
-    pub withheld: BTreeMap<String, (Timestamp, Trouble)>,
+    /// The `ServiceAccount`s of which it may not have tokens.
+    pub withheld: BTreeMap<String, Withheld>,
     /// What suggests that federated credentials are gone from the application.
     pub absent: BTreeMap<KeyId, Absent>,
     /// What did not succeed yet.
     pub failing: BTreeMap<Work, Failing>,
+}
+
+/// Tokens that this process may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// Since when. Rights that were just given are not known everywhere at once.
+    pub since: Timestamp,
+    /// When that was so last.
+    pub last_at: Timestamp,
+    /// Why.
+    pub trouble: Trouble,
 }
 
 /// An attempt of this process.

@@ -19,12 +19,15 @@ pub mod verdict;
 
 pub use cause::{Adopted, Cause};
 pub use consumer::{
-    Consumers, Hindrance, Identity, Maker, Means, PodSeen, Progress, Reading, SeenBy, WorkloadId, WorkloadSeen,
+    Consumers, Hindrance, Identity, Maker, Means, PodSeen, Progress, Reading, ScheduleSeen, SeenBy, WorkloadId,
+    WorkloadSeen,
 };
 pub use credential::{Application, Credential, ObjectId};
 pub use federated::{AccountSeen, Claims, Exchange, Federated};
 pub use mark::{Mark, Nonce, Owner, Sequence};
-pub use mine::{Absent, CopyId, CopySeen, Failing, Fate, Mine, Missing, OwnAttempt, Proof, Rolled, Tried, Work};
+pub use mine::{
+    Absent, CopyId, CopySeen, Failing, Fate, Mine, Missing, OwnAttempt, Proof, Rolled, Tried, Withheld, Work,
+};
 pub use observation::{
     Braked, Care, Elder, Federation, Looked, NamespaceSeen, Observation, Records, Sibling, TenantObservation,
     TenantSeen,

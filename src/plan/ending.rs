@@ -245,11 +245,11 @@ fn remove(scene: &Scene<'_>, because: Removable) -> Ruling {
     let Some((key_id, record)) = published(scene).find(|(key_id, _)| !gone_a_while(scene, *key_id)) else {
         return Ruling::Pass;
     };
-    unless_passed!(removal::gate(scene, key_id, None, because));
-    if because == Removable::Migrated && record.entry.retired_at.is_none() {
-        // Before it goes: whoever declares this kind again then begins anew, and does not publish what is dead.
-        return scene.retire(record);
-    }
+    let may_go = removal::gate(scene, key_id, None, because);
+    unless_passed!(match because {
+        Removable::Migrated => migrate::part_with(scene, record, may_go),
+        _ => may_go,
+    });
     scene.effect(Step::Remove { key_id, because })
 }
 
@@ -263,8 +263,10 @@ pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
         };
         Ruling::wait(Reason::StillInUse, what, until)
     };
-    let declared = scene.request.spec.consumers.iter().flat_map(|declared| &declared.external);
-    if let Some(outside) = declared.into_iter().next() {
+    // Where another kind takes the place of this one, whoever is outside has confirmed that.
+    let leads_over = scene.request.former && !is_ending(scene.seen);
+    let declared = scene.request.spec.consumers.iter().filter(|_| !leads_over);
+    if let Some(outside) = declared.flat_map(|declared| &declared.external).next() {
         let who =
             format!("external/{} to be taken out of spec.consumers.external, when it has no use for it", outside.name);
         return in_the_way(&who, None);
@@ -291,13 +293,33 @@ fn user(scene: &Scene<'_>, seen: &Consumers) -> Option<String> {
         declared.any(|one| (one.kind, one.name.as_str()) == (id.kind, id.name.as_str()))
     };
     let is_of_named = |pod: &&PodSeen| matches!(&pod.maker, Some(Maker::Workload(id)) if named(id));
-    let workload = seen.workloads.iter().find(|one| {
-        let stays = one.progress.desired > 0 && one.hindrance != Some(Hindrance::Deleting);
-        stays && (named(&one.id) || one.reads.iter().any(published))
-    });
-    let pod = || seen.pods.iter().find(|pod| pod.reads.iter().any(published) || is_of_named(pod));
-    let workload = workload.map(|one| format!("{} to be deleted, scaled to zero or rid of it", one.id));
-    workload.or_else(|| pod().map(|pod| format!("pod/{} to end", pod.name)))
+    let what = |reads: &[Reading]| reads.iter().find(|one| published(one)).map(|one| format!("secret/{}", one.secret));
+    // What was published to it stays a Secret that opens nothing: whoever has no pods now would read that some day.
+    let former = scene.request.former;
+    let workload = || {
+        seen.workloads.iter().filter(|one| one.hindrance != Some(Hindrance::Deleting)).find_map(|one| {
+            match what(&one.reads) {
+                Some(what) if former => Some(format!("{} to be deleted or rid of {what}", one.id)),
+                _ if former && named(&one.id) => {
+                    Some(format!("{} to be taken out of spec.consumers.workloads, when it is rid of it", one.id))
+                }
+                what if one.progress.desired > 0 && (what.is_some() || named(&one.id)) => {
+                    let what = what.as_deref().unwrap_or("it");
+                    Some(format!("{} to be deleted, scaled to zero or rid of {what}", one.id))
+                }
+                _ => None,
+            }
+        })
+    };
+    let pod = || {
+        let pod = seen.pods.iter().find(|pod| what(&pod.reads).is_some() || is_of_named(pod));
+        pod.map(|pod| format!("pod/{} to end", pod.name))
+    };
+    let schedule = || {
+        let mut schedules = seen.schedules.iter();
+        schedules.find_map(|one| Some(format!("{} to be deleted or rid of {}", one.name, what(&one.reads)?)))
+    };
+    workload().or_else(pod).or_else(schedule)
 }
 
 /// The records of what is not shown any more are deleted, when nothing with their number can show itself.

@@ -42,12 +42,28 @@ pub fn annotation(resource: &str) -> String {
     format!("{GROUP}/{resource}")
 }
 
-/// What is at every target, if it is.
+/// What is at every target, if it is; of what is federated, what is to be brought to everybody first.
 pub(super) fn issue<'a>(scene: &Scene<'a>) -> Option<Issue<'a>> {
-    let record = match scene.request.kind {
-        CredentialKind::Federated => federated::in_use(scene)?,
-        CredentialKind::ClientSecret | CredentialKind::Certificate => scene.published()?,
-    };
+    issue_of(
+        scene,
+        match scene.request.kind {
+            CredentialKind::Federated => federated::in_use(scene)?,
+            CredentialKind::ClientSecret | CredentialKind::Certificate => scene.published()?,
+        },
+    )
+}
+
+/// Everything that is in use.
+pub(super) fn issues<'a>(scene: &Scene<'a>) -> Vec<Issue<'a>> {
+    match scene.request.kind {
+        CredentialKind::Federated => {
+            federated::all_in_use(scene).into_iter().filter_map(|record| issue_of(scene, record)).collect()
+        }
+        CredentialKind::ClientSecret | CredentialKind::Certificate => issue(scene).into_iter().collect(),
+    }
+}
+
+fn issue_of<'a>(scene: &Scene<'a>, record: &'a Record) -> Option<Issue<'a>> {
     let (kept, published_at) = (record.entry.kept.as_ref()?, record.entry.published_at?);
     if record.entry.claims.is_some() {
         // Its pods show what they were made with.
@@ -88,9 +104,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
             TargetId::Secret(name) => Some(name.to_string()),
             TargetId::Vault { .. } => None,
         };
-        // Whoever reads what a secret was published to has no part in what is federated.
-        let every = if issue.record.entry.claims.is_some() { vec![] } else { scene.every_target() };
-        let names = every.into_iter().filter_map(name).collect();
+        let names: Vec<String> = scene.every_target().into_iter().filter_map(name).collect();
         let account = issue.record.entry.claims.as_ref().and_then(|claims| identity::account_with(scene, claims));
         let declared = scene.request.secret_name();
         Self { scene, issue, names, declared, account, copies: copies(scene).collect() }
@@ -104,7 +118,14 @@ impl<'s, 'a> Evidence<'s, 'a> {
 
     /// Whether a workload uses the credential by what it reads.
     pub(super) fn reads_it(&self, workload: &WorkloadSeen) -> bool {
-        self.runs_as_it(&workload.identity) || workload.reads.iter().any(|reading| self.is_ours(reading))
+        self.uses(&workload.identity, &workload.reads)
+    }
+
+    /// Whoever still reads a former secret signs in with that, and is made anew when it is taken out of the template: not
+    /// before, since nobody looks after what was published there any more.
+    fn uses(&self, identity: &Identity, reads: &[Reading]) -> bool {
+        let reads = || reads.iter().any(|reading| self.is_ours(reading));
+        if self.issue.record.entry.claims.is_some() { self.runs_as_it(identity) && !reads() } else { reads() }
     }
 
     /// Whether it is by this identity that a pod is to sign in. Whoever does not ask for a token may have no need of one.
@@ -134,9 +155,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
 
     /// Whether a pod uses the credential.
     pub(super) fn concerns(&self, pod: &PodSeen) -> bool {
-        self.runs_as_it(&pod.identity)
-            || pod.reads.iter().any(|reading| self.is_ours(reading))
-            || matches!(&pod.maker, Some(Maker::Workload(id)) if self.is_named(id))
+        self.uses(&pod.identity, &pod.reads) || matches!(&pod.maker, Some(Maker::Workload(id)) if self.is_named(id))
     }
 
     /// Whether it is the credential that is read, now or under a name that it was published under before.

@@ -85,6 +85,15 @@ fn retire(scene: &Scene<'_>, record: &Record) -> Ruling {
             None => Ruling::Pass, // it leaves through the gate first
         };
     }
+    // A look of soon after it was minted shows nothing.
+    let late = after(kept.issued_at, scene.timing.late_mint + scene.timing.absence);
+    if looked.at < late {
+        if scene.now >= late {
+            return scene.attempt(Step::ReadApplication);
+        }
+        let what = format!("reads of the application to show whether {} is gone", kept.key_id);
+        return Ruling::wait(Reason::Retiring, what, Some(late));
+    }
     let Some(published) = scene.published() else { return Ruling::Pass };
     let before = published.entry.sequence;
     for target in scene.declared() {

@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 
 use super::{
-    evidence::{Evidence, Issue, copies, declared_copies},
+    evidence::{Evidence, Issue, copies, declared_copies, issues},
     federated::identity,
-    scene::{Scene, after},
+    scene::{Ruling, Scene, after},
     step::Step,
 };
 use crate::{
@@ -46,7 +46,11 @@ pub(super) fn holders<'a>(scene: &Scene<'a>, issue: Issue<'a>, seen: &'a Consume
     holders.extend(seen.pods.iter().filter_map(|pod| view.of_pod(pod)));
     holders.extend(copies(scene).map(|copy| view.of_copy(&copy)));
     let declared = scene.request.spec.consumers.as_ref();
-    holders.extend(declared.iter().flat_map(|declared| &declared.external).map(|one| view.outside(one)));
+    holders.extend(declared.iter().flat_map(|declared| &declared.external).map(|one| Holder {
+        name: format!("external/{}", one.name),
+        workload: None,
+        pending: outside(scene, issue, one),
+    }));
     holders
 }
 
@@ -79,6 +83,35 @@ pub(super) fn unconfirmed(scene: &Scene<'_>, holder: &str, key_id: KeyId) -> Opt
 /// Whether somebody has said that there is nobody to look for.
 pub(super) fn are_none(declared: Option<&Declared>) -> bool {
     declared.and_then(|declared| declared.discovery) == Some(Discovery::None)
+}
+
+/// What somebody outside has still to do, or what is waited for there.
+fn outside(scene: &Scene<'_>, issue: Issue<'_>, holder: &ExternalHolder) -> Option<Pending> {
+    let pending =
+        |because, until| Pending { reason: Reason::NotConfirmed, because, since: Some(issue.published_at), until };
+    match (holder.confirm, holder.after) {
+        (Confirmation::After, Some(period)) => {
+            let until = after(issue.published_at, period.0);
+            (scene.now < until).then(|| pending(format!("it counts as confirmed at {until:.0}"), Some(until)))
+        }
+        _ => unconfirmed(scene, holder.name.as_str(), issue.kept.key_id).map(|how| pending(how, None)),
+    }
+}
+
+/// Whether everybody outside has something that is in use, as a look at the last moment.
+pub(super) fn confirmed_outside(scene: &Scene<'_>) -> Ruling {
+    let issues = issues(scene);
+    let declared = scene.request.spec.consumers.iter().flat_map(|declared| &declared.external);
+    for holder in declared {
+        let mut pending = issues.iter().map(|issue| outside(scene, *issue, holder));
+        // A confirmation names one of several: it was asked for each of them.
+        let first = pending.next().flatten();
+        if let Some(first) = first.filter(|_| pending.all(|one| one.is_some())) {
+            let what = format!("external/{}: {}", holder.name, first.because);
+            return Ruling::wait(first.reason, what, first.until);
+        }
+    }
+    Ruling::Pass
 }
 
 struct View<'s, 'a> {
@@ -132,25 +165,6 @@ impl<'a> View<'_, 'a> {
             until: None,
         });
         Holder { name: copy.to_string(), workload: None, pending }
-    }
-
-    fn outside(&self, holder: &ExternalHolder) -> Holder<'a> {
-        let (name, key_id) = (&holder.name, self.evidence.issue.kept.key_id);
-        let pending = |because, until| Pending {
-            reason: Reason::NotConfirmed,
-            because,
-            since: Some(self.evidence.issue.published_at),
-            until,
-        };
-        let pending = match (holder.confirm, holder.after) {
-            (Confirmation::After, Some(period)) => {
-                let until = after(self.evidence.issue.published_at, period.0);
-                (self.evidence.scene.now < until)
-                    .then(|| pending(format!("it counts as confirmed at {until:.0}"), Some(until)))
-            }
-            _ => unconfirmed(self.evidence.scene, name.as_str(), key_id).map(|how| pending(how, None)),
-        };
-        Holder { name: format!("external/{name}"), workload: None, pending }
     }
 
     /// What is still to happen to a workload some of whose pods are old.

@@ -7,11 +7,13 @@
 use jiff::Timestamp;
 
 use super::{
-    Rule, Wait, ending, evidence, federated, forget, holders, issue, proof,
+    Rule, Wait, due, ending, evidence, federated, forget, holders, issue, proof,
     readable::{self, Request},
     removable::Removable,
     removal,
     scene::{Ruling, Scene, after, unless_passed},
+    standing,
+    step::Step,
 };
 use crate::{
     api::{KeyId, Reason, grant::CredentialKind},
@@ -22,9 +24,10 @@ use crate::{
 const KINDS: [CredentialKind; 2] = [CredentialKind::ClientSecret, CredentialKind::Federated];
 
 /// What is done about secrets where something else is declared now.
-const SECRETS: [Rule; 9] = [
+const SECRETS: [Rule; 10] = [
     issue::keep_what_is_held,
     removal::remove_what_was_lost,
+    ending::keep_the_evidence,
     proof::give_everything_up,
     removal::look_for_what_may_have_been_minted,
     removal::remove_what_is_left_over,
@@ -90,49 +93,103 @@ pub(super) fn take_everything_back(scene: &Scene<'_>) -> Ruling {
     Ruling::Pass
 }
 
-/// Whether one of a former kind may go: what is declared now is with everybody for as long as they overlap, and nobody uses
-/// the former any more.
-pub(super) fn is_led_over(scene: &Scene<'_>) -> Ruling {
-    let Some(kind) = readable::declared_kind(scene.request.spec) else { return Ruling::Pass };
+/// What is declared now, seen from what was before.
+fn now_declared<'a, T>(scene: &Scene<'a>, look: impl FnOnce(&Scene<'_>) -> T) -> Option<T> {
+    let kind = readable::declared_kind(scene.request.spec)?;
     let request = Request { kind, former: false, ..*scene.request };
-    let now = Scene { request: &request, ..*scene };
-    let before = match scene.request.kind {
+    Some(look(&Scene { request: &request, ..*scene }))
+}
+
+/// Whether one of a former kind may go: what is declared now is with everybody, and nobody uses the former any more.
+pub(super) fn is_led_over(scene: &Scene<'_>) -> Ruling {
+    let former = former_name(scene);
+    let has_successor = now_declared(scene, |now| match with_everybody(now, former) {
+        Ok(_) => holders::confirmed_outside(now),
+        Err(ruling) => ruling,
+    });
+    unless_passed!(has_successor.unwrap_or(Ruling::Pass));
+    if scene.request.kind == CredentialKind::Federated {
+        return Ruling::Pass; // who signs in by it is asked for there
+    }
+    unless_passed!(ending::nobody_uses_it(scene));
+    now_declared(scene, |now| somebody_is_known(now, former)).unwrap_or(Ruling::Pass)
+}
+
+const fn former_name(scene: &Scene<'_>) -> &'static str {
+    match scene.request.kind {
         CredentialKind::ClientSecret => "the former secret",
         CredentialKind::Certificate => "the former certificate",
         CredentialKind::Federated => "what was federated",
-    };
-    let since = match with_everybody(&now, before) {
-        Ok(since) => since,
-        Err(ruling) => return ruling,
-    };
-    let until = after(since, scene.policy.min_overlap.0);
-    if scene.now < until {
-        let what = format!("the overlap of {} to be over, in which {before} lives on", scene.policy.min_overlap);
-        return Ruling::wait(Reason::Overlapping, what, Some(until));
     }
-    if scene.request.kind != CredentialKind::Federated {
-        unless_passed!(ending::nobody_uses_it(scene));
-        unless_passed!(somebody_is_known(&now, before));
-    }
-    Ruling::Pass
 }
 
-/// Whether one that somebody else may know may go although not everybody has what is declared now.
-pub(super) fn time_is_up(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
-    let Some(kind) = readable::declared_kind(scene.request.spec) else { return Ruling::Pass };
-    let request = Request { kind, former: false, ..*scene.request };
-    let now = Scene { request: &request, ..*scene };
-    let Some(issue) = evidence::issue(&now) else {
-        let what = format!("something in place of {key_id}, which is compromised");
-        return Ruling::wait(Reason::Idle, what, None);
-    };
-    let deadline = after(issue.published_at, scene.policy.rollout.timeout.0);
-    if scene.now >= deadline || with_everybody(&now, "a compromised secret").is_ok() {
+/// Before one goes that may go, its record says that it is not used any more, and since when: whoever declares its kind again
+/// begins anew then, and does not publish what is about to be dead. For as long as the overlap lasts somebody may come back
+/// to it, such as by undoing a rollout.
+pub(super) fn part_with(scene: &Scene<'_>, record: &Record, may_go: Ruling) -> Ruling {
+    let compromised = record.entry.kept.as_ref().is_some_and(|kept| due::is_compromised(scene, kept.key_id));
+    match (may_go, record.entry.retired_at) {
+        (Ruling::Pass, None) => scene.retire(record),
+        (Ruling::Pass, Some(since)) if !compromised => overlap_is_over(scene, since),
+        (Ruling::Wait(wait), Some(_)) if matches!(wait.reason, Reason::StillInUse | Reason::StragglersRemain) => {
+            let entry = Scene::rewritten(record, |entry| entry.retired_at = None);
+            scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })
+        }
+        (ruling, _) => ruling,
+    }
+}
+
+fn overlap_is_over(scene: &Scene<'_>, since: Timestamp) -> Ruling {
+    let until = after(since, scene.policy.min_overlap.0);
+    if scene.now >= until {
         return Ruling::Pass;
     }
     let what =
-        format!("everybody to have what is declared now, but not longer, before {key_id} goes, which is compromised");
-    Ruling::wait(Reason::Retiring, what, Some(deadline))
+        format!("the overlap of {} to be over, in which {} lives on", scene.policy.min_overlap, former_name(scene));
+    Ruling::wait(Reason::Overlapping, what, Some(until))
+}
+
+/// One that somebody else made, and that the spec names, goes when everybody has had what is declared now for the time of the
+/// overlap. Who reads it can only be seen if it is known where it is.
+pub(super) fn what_is_named_may_go(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
+    let recorded = scene.records().any(|one| one.entry.kept.as_ref().is_some_and(|kept| kept.key_id == key_id));
+    let declared = scene.request.spec.consumers.as_ref();
+    if !recorded && evidence::copies(scene).next().is_none() && !holders::are_none(declared) {
+        let what = format!(
+            "somebody to say who reads credential {key_id}: name the Secret with it in spec.consumers.syncedSecrets, or say \
+             with consumers.discovery: None that there is nobody"
+        );
+        return Ruling::wait(Reason::ConsumersUnknown, what, None);
+    }
+    unless_passed!(is_led_over(scene));
+    let since = now_declared(scene, |now| with_everybody(now, former_name(scene)));
+    match since {
+        Some(Ok(since)) => overlap_is_over(scene, since),
+        _ => Ruling::Pass,
+    }
+}
+
+/// Whether one that somebody else may know may go although not everybody has what is declared now: never before that is
+/// known to work.
+pub(super) fn time_is_up(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
+    now_declared(scene, |now| {
+        if now.request.kind == CredentialKind::Federated {
+            unless_passed!(federated::is_known_to_work(now, "the compromised secret"));
+        }
+        let Some(issue) = evidence::issue(now) else {
+            let what = format!("something in place of {key_id}, which is compromised");
+            return Ruling::wait(Reason::Idle, what, None);
+        };
+        let deadline = after(issue.published_at, scene.policy.rollout.timeout.0);
+        if scene.now >= deadline || with_everybody(now, "the compromised secret").is_ok() {
+            return Ruling::Pass;
+        }
+        let what = format!(
+            "everybody to have what is declared now, but not longer, before {key_id} goes, which is compromised"
+        );
+        Ruling::wait(Reason::Retiring, what, Some(deadline))
+    })
+    .unwrap_or(Ruling::Pass)
 }
 
 /// Since when everybody who is known has what is declared now.
@@ -163,13 +220,15 @@ fn somebody_is_known(now: &Scene<'_>, before: &str) -> Ruling {
     Ruling::wait(Reason::ConsumersUnknown, what, Some(after(now.now, now.timing.consumers)))
 }
 
-/// Somebody still uses a former credential, which is about to end and will not be replaced: told before it breaks.
+/// A former credential may still be used, is about to end, and will not be replaced: told before it breaks.
 pub(super) fn about_to_break(scene: &Scene<'_>, waits: &[Wait]) -> Option<(Reason, String)> {
-    let late = waits.iter().find(|wait| wait.reason == Reason::StillInUse)?;
-    let end = used(scene).filter_map(|record| record.entry.kept.as_ref()?.expires_at).min()?;
+    let ends = |record: &Record| record.entry.kept.as_ref()?.expires_at.filter(|_| record.entry.retired_at.is_none());
+    let end = used(scene).filter_map(ends).filter(|end| *end > scene.now).min()?;
     let notice = scene.policy.min_overlap.0 + scene.policy.rollout.timeout.0;
-    (after(scene.now, notice) >= end).then(|| {
-        let what = format!("{} (it ends at {end:.0}, and nothing takes its place)", late.waiting_for);
-        (late.reason, what)
-    })
+    let late = waits.iter().find(|wait| standing::keeps_the_old_one(wait.reason));
+    let (reason, what) = late.map_or((Reason::StillInUse, "the former credential to be used no more"), |wait| {
+        (wait.reason, wait.waiting_for.as_str())
+    });
+    (after(scene.now, notice) >= end)
+        .then(|| (reason, format!("{what} (it ends at {end:.0}, and nothing takes its place)")))
 }

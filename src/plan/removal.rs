@@ -242,7 +242,7 @@ pub(super) fn gate(scene: &Scene<'_>, key_id: KeyId, mark: Option<&Mark>, becaus
         Removable::Compromised if scene.request.former => migrate::time_is_up(scene, key_id),
         Removable::Migrated => migrate::is_led_over(scene),
         Removable::Replaced | Removable::Foreign | Removable::Adopted if scene.request.former => {
-            migrate::is_led_over(scene)
+            migrate::what_is_named_may_go(scene, key_id)
         }
         // (Only what is federated is undeclared, and that has a gate of its own, which knows no values.)
         Removable::Replaced | Removable::Foreign | Removable::Adopted | Removable::Undeclared => {

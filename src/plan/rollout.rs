@@ -83,7 +83,10 @@ pub(super) fn in_the_way<'a>(
 ) -> Result<Option<(String, Option<Timestamp>)>, Ruling> {
     let consumers = watched(scene, stage)?;
     match find(consumers) {
-        Some(who) => Ok(Some((who, look_again_at(scene, consumers.seen)))),
+        Some(who) => {
+            let silent = consumers.seen != SeenBy::Watch;
+            Ok(Some((who, silent.then(|| scene::after(scene.now, scene.timing.drift)))))
+        }
         None => scene.listed().map(|_| None),
     }
 }

@@ -160,7 +160,8 @@ impl<'a> Scene<'a> {
     /// Note of a record that its credential is not to be used any more.
     pub(super) fn retire(&self, record: &Record) -> Ruling {
         let entry = Self::rewritten(record, |entry| entry.retired_at = Some(self.now));
-        self.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: false })
+        // Its finalizer goes with it at the end: until then it is evidence of what is ours.
+        self.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })
     }
 
     /// Workloads and pods as the API server listed them a moment ago.

@@ -241,6 +241,9 @@ fn former(scene: &Scene<'_>) -> impl Iterator<Item = CredentialStatus> {
 
 /// What there is to say about a credential that no record knows, and of which nothing was said before.
 pub(super) fn newly_unknown(scene: &Scene<'_>, before: &EntraAppCredentialStatus) -> Option<String> {
+    if scene.request.kind == CredentialKind::Federated {
+        return None; // what is federated is told in the status
+    }
     let told = |key_id| before.retiring.iter().any(|old| old.key_id == Some(key_id));
     let (credential, mark) = removal::unknown(scene).take(FIRST).find(|(credential, _)| !told(credential.key_id))?;
     let (key_id, advice) = (credential.key_id, removal::advice(scene, credential.key_id, &mark));

@@ -18,8 +18,9 @@ impl Act<'_> {
         let seen = SeenBy::List(self.hands.clock.now());
         let workloads = self.hands.workloads.list(self.namespace);
         let pods = cluster::pods::seen(&self.hands.client, self.namespace);
-        let (workloads, pods) = futures::try_join!(workloads, pods)?;
-        Ok(Outcome::Consumers(Consumers { seen, workloads, pods }))
+        let schedules = self.hands.workloads.schedules(self.namespace);
+        let (workloads, pods, schedules) = futures::try_join!(workloads, pods, schedules)?;
+        Ok(Outcome::Consumers(Consumers { seen, workloads, pods, schedules }))
     }
 
     /// Watch them; whatever changes there wakes the resource, until nobody asks for it any more.

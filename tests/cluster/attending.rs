@@ -49,7 +49,7 @@ pub async fn whoever_attends_hears_of_what_concerns_them(place: Place) {
     let attending = attended.attend(&place.namespace, "payments-api", interest("payments-api"));
     assert_eq!(attended.consumers(&place.namespace), None, "nothing was read yet");
     let first = until(&place, &attended, &mut heard, |_| true).await;
-    assert_eq!(first, Consumers { seen: SeenBy::Watch, workloads: vec![], pods: vec![] });
+    assert_eq!(first, Consumers { seen: SeenBy::Watch, workloads: vec![], pods: vec![], schedules: vec![] });
     let other = attended.attend(&place.namespace, "other", interest("other"));
 
     place.somebody_deploys("web", "payments-api").await;

@@ -146,7 +146,7 @@ pub fn consumers(town: &Town, cluster: &Cluster, seen: SeenBy) -> Consumers {
         lost: pod.lost,
         annotations: annotations(pod.mark.as_deref()),
     };
-    Consumers { seen, workloads, pods: cluster.pods.iter().enumerate().map(pod).collect() }
+    Consumers { seen, workloads, pods: cluster.pods.iter().enumerate().map(pod).collect(), schedules: vec![] }
 }
 
 fn reading(target: &TargetId) -> Option<Reading> {

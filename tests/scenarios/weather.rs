@@ -131,7 +131,8 @@ pub async fn servers_that_were_asked_too_early_are_asked_until_they_have_forgott
     let operator = firm.operator().await?;
     firm.told(RESOURCE, "Published").await?;
     let remembered = firm.azure.refused_sign_ins().iter().any(|refused| refused.cause == azure::Cause::Remembered);
-    insist(remembered, "no server was asked too early")?;
+    let proof: String = read(&firm.read(RESOURCE).await?, "/status/identities/0/proof").unwrap_or_default();
+    insist(remembered, format!("no server was asked too early: {proof}"))?;
     ends_in_use(&firm, &operator, 0).await
 }
 

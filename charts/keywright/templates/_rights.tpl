@@ -19,6 +19,10 @@
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
   verbs: [list, watch, patch]
+# What will make pods some day, before a credential goes that nothing replaces under its name.
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [list]
 {{- if .Values.argoRollouts }}
 - apiGroups: [argoproj.io]
   resources: [rollouts]

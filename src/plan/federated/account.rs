@@ -61,14 +61,20 @@ fn annotated(scene: &Scene<'_>, account: &FederatedServiceAccount) -> Ruling {
 
 /// Take back what an account was told, so that no more pods sign in by it. What Git or somebody else says stays.
 pub(super) fn tell_no_more(scene: &Scene<'_>, account: &str) -> Ruling {
+    match looked(scene, account) {
+        Ok(Some(seen)) if seen.managed_by_us => {
+            scene.effect(Step::Annotate { account: account.to_owned(), told: false, over: Box::new(seen.clone()) })
+        }
+        Ok(_) => Ruling::Pass,
+        Err(ruling) => ruling,
+    }
+}
+
+/// An account as it was a moment ago.
+pub(super) fn looked<'a>(scene: &Scene<'a>, account: &str) -> Result<Option<&'a AccountSeen>, Ruling> {
     match scene.seen.federation.accounts.get(account) {
-        Some(Looked { at, found }) if scene.is_fresh(*at) => match found {
-            Some(seen) if seen.managed_by_us => {
-                scene.effect(Step::Annotate { account: account.to_owned(), told: false, over: Box::new(seen.clone()) })
-            }
-            _ => Ruling::Pass,
-        },
-        _ => look(scene, account),
+        Some(Looked { at, found }) if scene.is_fresh(*at) => Ok(found.as_ref()),
+        _ => Err(look(scene, account)),
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::KeyId,
-    facts::{Absent, AccountSeen, Exchange, Federated, Looked, Observation},
+    facts::{Absent, AccountSeen, Exchange, Federated, Looked, Observation, Withheld},
     plan::{fold::one_more, step::Step},
 };
 
@@ -40,7 +40,10 @@ pub(in crate::plan) fn exchanged(seen: &mut Observation, step: &Step, exchange: 
             seen.mine.exchanges.insert(*key_id, one_more(before, *key_id, verdict, now));
             seen.mine.withheld.remove(account);
         }
-        Exchange::NotAllowed(trouble) => drop(seen.mine.withheld.insert(account.clone(), (now, trouble))),
+        Exchange::NotAllowed(trouble) => {
+            let since = seen.mine.withheld.get(account).map_or(now, |before| before.since);
+            seen.mine.withheld.insert(account.clone(), Withheld { since, last_at: now, trouble });
+        }
         Exchange::NoAccount(_) => {
             seen.federation.accounts.insert(account.clone(), Looked { at: now, found: None });
         }

@@ -27,8 +27,9 @@ use crate::{
 };
 
 /// What is done for a resource with federated identities.
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: [Rule; 8] = [
     ending::detain,              // before there is anything to clear up
+    ending::keep_the_evidence,   // of what is ours, if it is to be removed with the resource
     set_up::set_up,              // each identity: record, credential, proof, account
     rollout::bring_to_everybody, // pods that were made before their account said as whom they sign in
     withdraw::close,             // records of what was never used
@@ -53,8 +54,14 @@ pub(super) const ENDING_RULES: [Rule; 7] = [
 ];
 
 /// What is done about what was federated where another kind is declared now.
-pub(super) const FORMER_RULES: [Rule; 5] =
-    [withdraw::close, withdraw::withdraw, withdraw::forget, forget::let_finalizers_go, look_now_and_then];
+pub(super) const FORMER_RULES: [Rule; 6] = [
+    ending::keep_the_evidence,
+    withdraw::close,
+    withdraw::withdraw,
+    withdraw::forget,
+    forget::let_finalizers_go,
+    look_now_and_then,
+];
 
 /// All of it is taken back with a resource.
 pub(super) fn take_back(scene: &Scene<'_>) -> Ruling {
@@ -63,14 +70,26 @@ pub(super) fn take_back(scene: &Scene<'_>) -> Ruling {
     withdraw::forget(scene)
 }
 
+/// Whether everything that is declared is in use and proven, or confirmed, before something of another kind goes.
+pub(super) fn is_known_to_work(scene: &Scene<'_>, leaving: &str) -> Ruling {
+    let identities = match identity::identities(scene) {
+        Ok(identities) => identities,
+        Err(ruling) => return ruling,
+    };
+    for identity in identities {
+        unless_passed!(withdraw::is_in_use(scene, &identity, leaving, None));
+    }
+    Ruling::Pass
+}
+
 /// Since when everybody who is known signs in by what is declared, before something of another kind goes.
 pub(super) fn with_everybody(scene: &Scene<'_>, leaving: &str) -> Result<Timestamp, Ruling> {
+    match is_known_to_work(scene, leaving) {
+        Ruling::Pass => {}
+        ruling => return Err(ruling),
+    }
     let mut since = None;
-    for identity in identity::identities(scene)? {
-        match withdraw::is_in_use(scene, &identity, leaving, None) {
-            Ruling::Pass => {}
-            ruling => return Err(ruling),
-        }
+    for identity in identity::known(scene) {
         let Some(proven_at) = record(scene, &identity.claims).and_then(|record| record.entry.proven_at) else {
             let what = format!("everybody to sign in by identity {}, before {leaving} goes", identity.name);
             return Err(Ruling::wait(Reason::Retiring, what, None));
@@ -99,12 +118,16 @@ fn record<'a>(scene: &Scene<'a>, claims: &Claims) -> Option<&'a Record> {
     records.filter(lives).max_by_key(|record| record.entry.sequence)
 }
 
-/// What is used now: first what is not known to be with everybody who is to use it.
-pub(super) fn in_use<'a>(scene: &Scene<'a>) -> Option<&'a Record> {
+/// What is used now.
+pub(super) fn all_in_use<'a>(scene: &Scene<'a>) -> Vec<&'a Record> {
     let identities = identity::known(scene);
     let records = identities.iter().filter_map(|identity| record(scene, &identity.claims));
-    let in_use = records.filter(|record| record.entry.published_at.is_some());
-    in_use.min_by_key(|record| record.entry.proven_at.is_some())
+    records.filter(|record| record.entry.published_at.is_some()).collect()
+}
+
+/// The first of them that is not known to be with everybody who is to use it, if there is such a one.
+pub(super) fn in_use<'a>(scene: &Scene<'a>) -> Option<&'a Record> {
+    all_in_use(scene).into_iter().min_by_key(|record| record.entry.proven_at.is_some())
 }
 
 /// The federated credentials, if they were read a moment ago, or what to do first.

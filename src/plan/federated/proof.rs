@@ -2,10 +2,12 @@
 //! early remembers that it does not know it. One that is not proven is never given up: another would fare no better, and
 //! pods may use it already.
 
+use std::time::Duration;
+
 use super::{account, identity::Identity, set_up::nearly};
 use crate::{
     api::Reason,
-    facts::{Claims, Kept, Looked, Proof, Record, Stage, Verdict},
+    facts::{Claims, Kept, Looked, Proof, Record, Stage, Verdict, Withheld},
     plan::{
         proof::{is_proven, next_try},
         scene::{Ruling, Scene, after, unless_passed},
@@ -27,8 +29,10 @@ pub(super) fn means<'a>(scene: &Scene<'_>, identity: &Identity<'a>) -> Means<'a>
     match identity.account {
         None => Means::IssuerOnly("its tokens are issued outside".to_owned()),
         Some(account) => match scene.seen.mine.withheld.get(account.name.as_str()) {
-            Some((_, trouble)) => Means::IssuerOnly(format!("{}. {}", trouble.message, trouble.remedy)),
-            None => Means::Tokens(account.name.as_str()),
+            Some(Withheld { since, last_at, trouble }) if *last_at >= after(*since, scene.timing.fresh) => {
+                Means::IssuerOnly(format!("{}. {}", trouble.message, trouble.remedy))
+            }
+            _ => Means::Tokens(account.name.as_str()),
         },
     }
 }
@@ -38,6 +42,7 @@ pub(super) fn prove(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record,
     match means(scene, identity) {
         Means::IssuerOnly(_) => begin_using(scene, identity, record, kept, false),
         Means::Tokens(account) => {
+            unless_passed!(is_let(scene, account, scene.timing.fresh));
             unless_passed!(exchange(scene, account, identity, kept));
             begin_using(scene, identity, record, kept, true)
         }
@@ -47,16 +52,21 @@ pub(super) fn prove(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record,
 /// Prove what came into use because nobody let us have its tokens, as soon as somebody does.
 pub(super) fn prove_later(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record, kept: &Kept) -> Ruling {
     let Some(account) = identity.account.filter(|_| record.entry.verified_at.is_none()) else { return Ruling::Pass };
-    if let Some((refused_at, _)) = scene.seen.mine.withheld.get(account.name.as_str()) {
-        let again = after(*refused_at, scene.timing.drift);
-        if scene.now < again {
-            let what = format!("leave to ask for tokens of serviceaccount/{}", account.name);
-            return Ruling::wait(Reason::Idle, what, Some(again));
-        }
-    }
+    unless_passed!(is_let(scene, account.name.as_str(), scene.timing.drift));
     unless_passed!(exchange(scene, account.name.as_str(), identity, kept));
     let entry = Scene::rewritten(record, |entry| entry.verified_at = Some(scene.now));
     scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })
+}
+
+/// Whoever was not let have tokens of an account asks again after a while.
+fn is_let(scene: &Scene<'_>, account: &str, pause: Duration) -> Ruling {
+    let Some(Withheld { last_at, trouble, .. }) = scene.seen.mine.withheld.get(account) else { return Ruling::Pass };
+    let again = after(*last_at, pause);
+    if scene.now >= again {
+        return Ruling::Pass;
+    }
+    let what = format!("leave to ask for tokens of serviceaccount/{account}: {}. {}", trouble.message, trouble.remedy);
+    Ruling::wait(Reason::Idle, what, Some(again))
 }
 
 /// Exchange tokens of an account until enough of them were accepted.

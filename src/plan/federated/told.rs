@@ -103,7 +103,7 @@ pub(in crate::plan) fn standing(scene: &Scene<'_>, waits: &[Wait]) -> Standing {
     let keeps_out = keeps_out.map(|wait| (wait.reason, wait.waiting_for.clone()));
     let broken = keeps_out.or_else(|| migrate::about_to_break(scene, waits));
     let ready = all_in_use && broken.is_none();
-    let stage = stage(waits, &records, all_in_use);
+    let stage = stage(scene, waits, &records, all_in_use);
     let first = || waits.first().map(|wait| (wait.reason, wait.waiting_for.clone()));
     let (reason, message) = match (broken.or_else(first), &stage) {
         (Some(said), _) => said,
@@ -129,7 +129,7 @@ const fn keeps_pods_out(reason: Reason) -> bool {
 }
 
 /// How far things are that are on their way.
-fn stage(waits: &[Wait], records: &[Option<&Record>], all_in_use: bool) -> Option<(Reason, String)> {
+fn stage(scene: &Scene<'_>, waits: &[Wait], records: &[Option<&Record>], all_in_use: bool) -> Option<(Reason, String)> {
     let told = |belongs: fn(Reason) -> bool, otherwise| match waits.iter().find(|wait| belongs(wait.reason)) {
         Some(wait) => (wait.reason, wait.waiting_for.clone()),
         None => (otherwise, waits.first().map(|wait| wait.waiting_for.clone()).unwrap_or_default()),
@@ -144,5 +144,6 @@ fn stage(waits: &[Wait], records: &[Option<&Record>], all_in_use: bool) -> Optio
         return Some(told(standing::keeps_from_everybody, Reason::RollingOut));
     }
     let leaving = waits.iter().find(|wait| standing::keeps_the_old_one(wait.reason));
-    leaving.map(|wait| (wait.reason, wait.waiting_for.clone()))
+    let leaving = leaving.map(|wait| (wait.reason, wait.waiting_for.clone()));
+    leaving.or_else(|| migrate::used(scene).next().map(|_| (Reason::Retiring, String::new())))
 }

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     api::{KeyId, Reason},
-    facts::{Claims, Consumers, Federated, Hindrance, Looked, Mark, PodSeen, Record, Sequence, Stage, WorkloadSeen},
+    facts::{
+        Claims, Consumers, Federated, Hindrance, Mark, PodSeen, Record, ScheduleSeen, Sequence, Stage, WorkloadSeen,
+    },
     plan::{
         ending,
         holders::unconfirmed,
@@ -75,10 +77,7 @@ fn may_be_used(scene: &Scene<'_>, record: &Record) -> Result<bool, Ruling> {
     if identity::other_that_wants(scene, claims).is_some() {
         return Ok(true);
     }
-    let told = match scene.seen.federation.accounts.get(account) {
-        Some(Looked { at, found }) if scene.is_fresh(*at) => found.as_ref().and_then(|seen| seen.client_id.clone()),
-        _ => return Err(scene.attempt(Step::ReadAccount { account: account.to_owned() })),
-    };
+    let told = account::looked(scene, account)?.and_then(|seen| seen.client_id.clone());
     let is_told = told == Some(scene.request.spec.client_id.to_string());
     Ok(is_told || user(scene.listed()?, scene, account).is_some())
 }
@@ -102,8 +101,14 @@ pub(super) fn withdraw(scene: &Scene<'_>) -> Ruling {
         if unknown.is_some() || removal::gone_a_while(scene, credential.id) {
             continue; // while there is one that nobody knows, nobody can tell who else there is
         }
-        match gate(scene, &wanted, credential, because) {
-            Ruling::Pass => return remove(scene, credential, &mark, because),
+        let record = scene.record(mark.sequence);
+        let may_go = gate(scene, &wanted, credential, because);
+        let may_go = match record.filter(|_| because == Removable::Migrated) {
+            Some(record) => migrate::part_with(scene, record, may_go),
+            None => may_go,
+        };
+        match may_go {
+            Ruling::Pass => return remove(scene, credential, record, because),
             step @ Ruling::Do(_) => return step,
             wait @ Ruling::Wait(_) => waiting = if waiting == Ruling::Pass { wait } else { waiting },
         }
@@ -111,16 +116,22 @@ pub(super) fn withdraw(scene: &Scene<'_>) -> Ruling {
     waiting
 }
 
-/// Its record is retired before: whoever declares it again then sets another one up, and does not wait for this one.
-fn remove(scene: &Scene<'_>, credential: &Federated, mark: &Mark, because: Removable) -> Ruling {
-    match scene.record(mark.sequence) {
-        Some(record) if record.entry.stage == Stage::Publishing && record.entry.retired_at.is_none() => {
-            scene.retire(record)
-        }
-        _ => match credentials(scene) {
-            Ok(_) => scene.effect(Step::Withdraw { key_id: credential.id, because }),
-            Err(ruling) => ruling,
-        },
+/// What a spec has named is retired in its record first: whoever names it again then sets another one up, and does not wait
+/// for this one.
+fn remove(scene: &Scene<'_>, credential: &Federated, record: Option<&Record>, because: Removable) -> Ruling {
+    if matches!(because, Removable::Undeclared | Removable::Replaced)
+        && let Some(record) = record.filter(|record| record.entry.retired_at.is_none())
+    {
+        return scene.retire(record);
+    }
+    if because == Removable::Migrated
+        && let Some(account) = credential.claims.as_ref().and_then(|claims| named(scene.request.namespace, claims))
+    {
+        unless_passed!(account::tell_no_more(scene, account));
+    }
+    match credentials(scene) {
+        Ok(_) => scene.effect(Step::Withdraw { key_id: credential.id, because }),
+        Err(ruling) => ruling,
     }
 }
 
@@ -240,7 +251,14 @@ fn overlap_is_over(scene: &Scene<'_>, successor: &Identity<'_>, key_id: KeyId) -
 fn nobody_signs_in(scene: &Scene<'_>, credential: &Federated) -> Ruling {
     let account = credential.claims.as_ref().and_then(|claims| named(scene.request.namespace, claims));
     let Some(account) = account else { return Ruling::Pass };
-    unless_passed!(account::tell_no_more(scene, account));
+    if scene.request.former {
+        // Its pods are to go on until they have what is declared now.
+        if let Err(ruling) = account::looked(scene, account) {
+            return ruling;
+        }
+    } else {
+        unless_passed!(account::tell_no_more(scene, account));
+    }
     let stage = if ending::is_ending(scene.seen) { Reason::Revoking } else { Reason::Retiring };
     match rollout::in_the_way(scene, stage, |seen| user(seen, scene, account)) {
         Ok(Some((who, until))) => {
@@ -261,13 +279,18 @@ fn user(seen: &Consumers, scene: &Scene<'_>, account: &str) -> Option<String> {
     let found = scene.seen.federation.accounts.get(account).and_then(|looked| looked.found.as_ref());
     let is_told = found.is_some_and(|found| found.client_id == client_id);
     let will = |one: &&WorkloadSeen| {
-        let stays = one.progress.desired > 0 && one.hindrance != Some(Hindrance::Deleting);
+        let stays = (scene.request.former || one.progress.desired > 0) && one.hindrance != Some(Hindrance::Deleting);
         is_told && stays && one.identity.account == account && one.identity.asks
     };
     let does = |pod: &&PodSeen| pod.identity.account == account && pod.identity.signs_in_as == client_id;
     let workload =
         seen.workloads.iter().find(will).map(|one| format!("{} to be deleted, scaled to zero or rid of it", one.id));
-    workload.or_else(|| seen.pods.iter().find(does).map(|pod| format!("pod/{} to end", pod.name)))
+    let schedule = || {
+        let will = |one: &&ScheduleSeen| is_told && one.identity.account == account && one.identity.asks;
+        seen.schedules.iter().find(will).map(|one| format!("{} to be deleted or rid of it", one.name))
+    };
+    let pod = || seen.pods.iter().find(does).map(|pod| format!("pod/{} to end", pod.name));
+    workload.or_else(pod).or_else(schedule)
 }
 
 /// Records of what is gone are deleted, when nothing with their number can show itself any more.

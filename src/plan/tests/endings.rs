@@ -50,7 +50,7 @@ fn living(patch: &Value) -> Observation {
     let found = Application { object_id: ObjectId(Uuid::nil()), most_secrets: None, credentials };
     seen.application = Some(Looked { at: NOW, found });
     seen.targets.insert(secret(), Looked { at: NOW, found: TargetState::Present(carried(&seen)) });
-    seen.consumers = Some(Consumers { seen: SeenBy::List(NOW), workloads: vec![], pods: vec![] });
+    seen.consumers = Some(Consumers { seen: SeenBy::List(NOW), workloads: vec![], pods: vec![], schedules: vec![] });
     seen
 }
 
@@ -195,9 +195,12 @@ fn afterwards(mut seen: Observation, mut now: Timestamp) -> (Observation, Vec<St
             Step::ReadRecords => Outcome::Records(Records { listed_at: Some(now), ..seen.records.clone() }),
             Step::ReadApplication => Outcome::Application(Looked { at: now, ..seen.application.clone().unwrap() }),
             Step::ReadTarget { target, .. } => Outcome::Target(Looked { at: now, ..seen.targets[target].clone() }),
-            Step::ReadConsumers | Step::WatchConsumers { .. } => {
-                Outcome::Consumers(Consumers { seen: SeenBy::List(now), workloads: vec![], pods: vec![] })
-            }
+            Step::ReadConsumers | Step::WatchConsumers { .. } => Outcome::Consumers(Consumers {
+                seen: SeenBy::List(now),
+                workloads: vec![],
+                pods: vec![],
+                schedules: vec![],
+            }),
             Step::Remove { key_id, .. } => {
                 seen.application.as_mut().unwrap().found.credentials.retain(|one| one.key_id != *key_id);
                 Outcome::Removed

@@ -88,6 +88,7 @@ fn life(world: &World) -> Observation {
         seen: SeenBy::List(NOW),
         workloads: vec![workload("web", Some(2))],
         pods: vec![pod("web-1", Some("web"), ago("46h"))],
+        schedules: vec![],
     });
     seen.mine.tried.insert(secret(), Tried { key_id: key(2), at: NOW, verdict: Verdict::Accepted });
     seen.mine.slot = Some(true);

@@ -106,6 +106,12 @@ pub(super) fn about_identities() -> Vec<Rule> {
             federated(json!([outside("a", "s")])),
         ),
         credential(
+            "an identity's name fits into the annotation by which it is confirmed",
+            federated(json!([account(&"a".repeat(54), "a")])),
+            "may not be more than 53",
+            federated(json!([account(&"a".repeat(53), "a")])),
+        ),
+        credential(
             "an identity has a plain name",
             federated(json!([account("Api", "a")])),
             "must be a name of lower-case letters, digits and '-'",

@@ -46,6 +46,12 @@ pub(super) fn about_grants() -> Vec<Rule> {
             selecting(json!({"matchLabels": {"team": "pay"}})),
         ),
         tenant(
+            "a grant has a plain name",
+            grant(json!({"name": "Payments"})),
+            "must be a name of lower-case letters, digits and '-', at most 63 of them, for example github",
+            grant(json!({"name": "payments"})),
+        ),
+        tenant(
             "a grant does not select everything",
             selecting(json!({})),
             "selector must not be empty, because it would select every namespace",

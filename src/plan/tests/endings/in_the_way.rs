@@ -60,14 +60,14 @@ fn a_watch_shows_who_is_in_the_way_but_only_a_list_that_nobody_is() {
     let mut seen = ending(&revoke());
     seen.consumers = None;
     assert!(matches!(step(&seen), Step::WatchConsumers { .. }));
-    let watched = |pods| Some(Consumers { seen: SeenBy::Watch, workloads: vec![], pods });
+    let watched = |pods| Some(Consumers { seen: SeenBy::Watch, workloads: vec![], pods, schedules: vec![] });
     seen.consumers = watched(vec![pod("batch", reading("payments-api"))]);
     is_in_the_way(&seen, "pod/batch");
     assert_eq!(waits(&seen).until, None, "the watch tells when it has ended");
     seen.consumers = watched(vec![]);
     assert_eq!(step(&seen), Step::ReadConsumers);
     let pods = vec![pod("batch", reading("payments-api"))];
-    seen.consumers = Some(Consumers { seen: SeenBy::List(NOW), workloads: vec![], pods });
+    seen.consumers = Some(Consumers { seen: SeenBy::List(NOW), workloads: vec![], pods, schedules: vec![] });
     assert!(waits(&seen).until.is_some(), "nobody tells of what a list has shown");
 }
 

@@ -137,7 +137,7 @@ fn that_everybody_signs_in_by_it_is_not_believed_of_a_watch_that_may_be_behind()
     place.live("1h");
     place.seen.records.list[0].entry.proven_at = None;
     let (workloads, pods) = (place.workloads.clone(), place.pods.clone());
-    place.seen.consumers = Some(Consumers { seen: SeenBy::Watch, workloads, pods });
+    place.seen.consumers = Some(Consumers { seen: SeenBy::Watch, workloads, pods, schedules: vec![] });
     place.seen.records.listed_at = Some(place.now);
     assert_eq!(place.decision().next, Next::Do(Step::ReadConsumers));
 }

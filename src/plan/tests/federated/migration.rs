@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::{
-    facts::{Application, Identity, ObjectId, PodSeen, Reading},
+    facts::{Application, Identity, ObjectId, PodSeen, Progress, Reading, ScheduleSeen, WorkloadId, WorkloadSeen},
     plan::tests::life::{credential, key, reading, record},
 };
 
@@ -30,7 +30,9 @@ fn with_a_reader(patch: &Value) -> Place {
     place
 }
 
+/// Somebody writes into its template that it reads these: its pod is made anew.
 fn read(place: &mut Place, reads: &[Reading]) {
+    place.pods[0].identity.signs_in_as = place.accounts["api"].client_id.clone().or(Some(String::new()));
     place.workloads[0].reads = reads.to_vec();
     place.pods[0].reads = reads.to_vec();
 }
@@ -43,13 +45,22 @@ fn secrets(place: &Place) -> usize {
 fn it_goes_when_everybody_signs_in_by_tokens_and_nobody_reads_it() {
     let mut place = with_a_reader(&json!({}));
     place.live("48h");
-    assert_eq!((place.ready().0.as_str(), place.count("roll"), secrets(&place)), ("True", 1, 1));
-    assert!(place.waits(Reason::StillInUse).contains("deployment/web"), "its pods still read the secret");
+    assert_eq!((place.ready().0.as_str(), place.count("roll"), secrets(&place)), ("True", 0, 1));
+    let told = place.waits(Reason::StillInUse);
+    assert!(told.contains("deployment/web to be deleted or rid of secret/payments-api"), "{told}");
     let told = place.told();
     assert_eq!((told.retiring.len(), told.retiring[0].key_id), (1, Some(key(1))));
     assert!(told.retiring[0].waiting_for[0].0.contains("deployment/web"), "{:?}", told.retiring);
     read(&mut place, &[]);
     place.live("2h");
+    assert_eq!((secrets(&place), place.count("roll")), (1, 0), "somebody may undo a rollout");
+    assert!(place.waits(Reason::Overlapping).contains("the former secret"));
+    read(&mut place, &[reading()]);
+    place.live("24h");
+    read(&mut place, &[]);
+    place.live("2h");
+    assert_eq!(secrets(&place), 1, "the overlap has begun anew");
+    place.live("48h");
     assert_eq!((secrets(&place), place.count("remove")), (0, 1));
     assert!(place.seen.records.list.iter().all(|record| record.entry.claims.is_some()), "its record is forgotten");
     place.done.clear();
@@ -75,13 +86,38 @@ fn it_stays_while_a_pod_that_nothing_restarts_reads_it() {
     place.pods.push(PodSeen { identity: Identity::default(), maker: None, ..bare });
     place.live("48h");
     place.workloads[0].reads.clear();
-    place.pods.iter_mut().filter(|one| one.name == "new").for_each(|one| one.reads.clear());
+    place.pods.iter_mut().filter(|one| one.name != "batch-x7").for_each(|one| one.reads.clear());
     place.live("48h");
     assert_eq!(secrets(&place), 1);
     assert!(place.waits(Reason::StillInUse).contains("pod/batch-x7"));
     place.pods.retain(|one| one.name != "batch-x7");
-    place.live("2h");
+    place.live("48h");
     assert_eq!(secrets(&place), 0);
+}
+
+#[test]
+fn it_stays_while_something_will_make_a_pod_some_day_that_reads_it() {
+    for asleep in [true, false] {
+        let mut place = with_a_reader(&json!({}));
+        read(&mut place, &[]);
+        if asleep {
+            let workload = WorkloadSeen { reads: vec![reading()], ..place.workloads[0].clone() };
+            let id = WorkloadId { name: "asleep".into(), ..workload.id.clone() };
+            let progress = Progress { desired: 0, total: 0, updated: 0, available: 0, ..workload.progress };
+            place.workloads.push(WorkloadSeen { id, progress, ..workload });
+        } else {
+            let identity = Identity::default();
+            place.schedules.push(ScheduleSeen { name: "cronjob/night".into(), reads: vec![reading()], identity });
+        }
+        place.live("96h");
+        assert_eq!(secrets(&place), 1);
+        let told = place.waits(Reason::StillInUse);
+        assert!(told.contains("deployment/asleep") || told.contains("cronjob/night"), "{told}");
+        place.schedules.clear();
+        place.workloads.truncate(1);
+        place.live("48h");
+        assert_eq!(secrets(&place), 0);
+    }
 }
 
 #[test]
@@ -97,12 +133,28 @@ fn it_stays_where_nobody_is_seen_unless_somebody_says_that_there_is_nobody() {
 }
 
 #[test]
+fn it_stays_until_a_holder_outside_confirms_what_takes_its_place() {
+    let outside = json!([{"name": "sso", "confirm": "Manual"}]);
+    let mut place = with_a_reader(&json!({"consumers": {"external": outside}}));
+    read(&mut place, &[]);
+    place.live("48h");
+    assert_eq!(secrets(&place), 1);
+    let told = place.waits(Reason::NotConfirmed);
+    let confirmed = format!("keywright.dev/confirmed.sso={}", place.accepts[0].id);
+    assert!(told.contains(&confirmed), "{told}");
+    place.annotate("keywright.dev/confirmed.sso", &place.accepts[0].id.to_string());
+    place.live("48h");
+    assert_eq!(secrets(&place), 0);
+}
+
+#[test]
 fn one_that_is_still_read_and_about_to_end_is_told_ahead_of_it() {
     let mut place = with_a_reader(&json!({}));
     place.live("48h");
     assert_eq!(place.ready().0, "True");
     place.seen.records.list[0].entry.kept.as_mut().unwrap().expires_at =
         Some(place.now + SignedDuration::from_mins(30));
+    place.waits(Reason::StillInUse);
     let (status, reason, message) = place.ready();
     assert_eq!((status.as_str(), reason.as_str()), ("False", "StillInUse"));
     assert!(message.contains("deployment/web") && message.contains("nothing takes its place"), "{message}");
@@ -198,7 +250,8 @@ fn one_made_by_hand_goes_if_the_spec_names_it_and_the_tenant_allows_it() {
         for application in [place.application.as_mut().unwrap(), &mut place.seen.application.as_mut().unwrap().found] {
             application.credentials = vec![by_hand.clone()];
         }
-        let named = json!({"retirement": {"foreignKeyIds": [key(1)]}});
+        let legacy = json!([{"name": "legacy", "key": "client-secret"}]);
+        let named = json!({"retirement": {"foreignKeyIds": [key(1)]}, "consumers": {"syncedSecrets": legacy}});
         place.declare(&[api()], &named);
         let TenantSeen::Present(tenant) = &mut place.seen.tenant else { panic!("there is a tenant") };
         Arc::make_mut(tenant).grants[0].allow = serde_json::from_value(allow.clone()).unwrap();
@@ -212,4 +265,19 @@ fn one_made_by_hand_goes_if_the_spec_names_it_and_the_tenant_allows_it() {
         place.live("48h");
         assert_eq!(secrets(&place), left);
     }
+}
+
+#[test]
+fn one_made_by_hand_stays_while_nobody_says_where_it_is() {
+    let mut place = with_a_reader(&json!({}));
+    place.seen.records.list.clear();
+    let by_hand = Credential { display_name: Some("by hand".into()), ..credential(&place.seen, 1) };
+    place.application.as_mut().unwrap().credentials = vec![by_hand];
+    place.seen.application = Some(Looked { at: place.now, found: place.application.clone().unwrap() });
+    place.declare(&[api()], &json!({"retirement": {"foreignKeyIds": [key(1)]}}));
+    let TenantSeen::Present(tenant) = &mut place.seen.tenant else { panic!("there is a tenant") };
+    Arc::make_mut(tenant).grants[0].allow = serde_json::from_value(json!(["RetireForeign"])).unwrap();
+    place.live("96h");
+    assert_eq!(secrets(&place), 1);
+    assert!(place.waits(Reason::ConsumersUnknown).contains("syncedSecrets"));
 }

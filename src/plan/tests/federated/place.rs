@@ -9,7 +9,7 @@ use crate::{
     api::consumers::WorkloadKind,
     facts::{
         AccountSeen, Application, Claims, Consumers, Effect, Exchange, Federated, Identity, Maker, PodSeen, Progress,
-        SeenBy, WorkloadId, WorkloadSeen,
+        ScheduleSeen, SeenBy, WorkloadId, WorkloadSeen,
     },
     plan::{Outcome, fold::fold},
 };
@@ -27,6 +27,7 @@ pub struct Place {
     pub accounts: BTreeMap<String, AccountSeen>,
     pub workloads: Vec<WorkloadSeen>,
     pub pods: Vec<PodSeen>,
+    pub schedules: Vec<ScheduleSeen>,
     /// Whether a webhook gives tokens to pods that ask for one.
     pub gives_tokens: bool,
     /// What an exchange brings.
@@ -85,6 +86,7 @@ impl Place {
             accounts: BTreeMap::new(),
             workloads: vec![],
             pods: vec![],
+            schedules: vec![],
             gives_tokens: true,
             exchange: honest,
             done: vec![],
@@ -164,6 +166,7 @@ impl Place {
                 seen: SeenBy::List(at),
                 workloads: self.workloads.clone(),
                 pods: self.pods.clone(),
+                schedules: self.schedules.clone(),
             }),
             Step::ReadAccount { account } => {
                 Outcome::Account(Looked { at, found: self.accounts.get(account).cloned() })
