@@ -151,7 +151,7 @@ fn look_around(story: Told, plane: &Plane, operator: &Operator) -> anyhow::Resul
             "explain eac.spec.publish",
         ],
         Told::Federated => [
-            "describe eac -n payments payments-federated",
+            "describe eac -n payments payments-api",
             "get secrets,pods -n payments",
             "get serviceaccount -n payments payments-api -o yaml",
             "explain eac.spec.federated",

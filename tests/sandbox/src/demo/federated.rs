@@ -1,6 +1,7 @@
-//! Another story: a workload goes from a secret to no secret at all, while its pods sign in without pause.
+//! Another story: a workload goes from a secret to no secret at all, while its pods sign in without pause. One resource is
+//! about it from the beginning to the end; only its kind changes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
@@ -12,17 +13,14 @@ use keywright_sandbox::witness::{Fingerprint, Testimonies};
 use keywright_sandbox::{Plane, Webhook};
 use kube::api::{DeleteParams, ListParams};
 use kube::core::DynamicObject;
-use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::PATIENCE;
 use super::screen::Screen;
-use super::stage::{Stage, at, condition, object, reason, secs, text};
+use super::stage::{Stage, condition, object, reason, secs, text};
 use super::story::RESOURCE;
 
-/// The resource that does without a secret.
-const FEDERATED: &str = "payments-federated";
 /// Whose tokens are accepted.
 const ACCOUNT: &str = "payments-api";
 /// The pods of the Deployment.
@@ -30,8 +28,16 @@ const PODS: usize = 3;
 /// The pod that nothing restarts.
 const NIGHT: &str = "night-batch";
 
-/// How many exchanges in a row are a proof, a second apart: when the last is made, every server here has heard of it.
-const EXCHANGES: usize = 8;
+/// How many exchanges in a row are a proof, a second apart.
+const EXCHANGES: usize = 3;
+/// How old the federated credential is before a pod is told of it: the last server here hears of it after 6 s, and one that
+/// was asked just before remembers for 3 s that it does not know it.
+const MIN_AGE: &str = "12s";
+
+/// The type of records.
+const RECORD: &str = "keywright.dev/record";
+/// How often it is looked whether a record is gone.
+const SOON: Duration = Duration::from_millis(100);
 
 /// What a pod shows when it signs in: with the secret, and with a token.
 struct Shown {
@@ -52,16 +58,14 @@ impl Stage {
             "Team payments signs in with a client secret: three pods of a Deployment, and one that works at night",
         )?;
         let shown = self.begin_with_a_secret(screen, &plane.url()).await?;
-        screen.chapter("It declares the same application again, federated, for a ServiceAccount of its own")?;
+        screen.chapter("A pull request has the same resource say federated, in place of clientSecret")?;
         self.set_up(screen).await?;
-        screen.chapter("A pull request has the Deployment run as that ServiceAccount, without the Secret")?;
+        self.have_both(screen, &shown).await?;
+        screen
+            .chapter("A pull request takes the Secret out of the Deployment, while the pod of the night is at work")?;
         self.move_over(screen, &shown).await?;
-        screen.chapter(
-            "The first resource is deleted, with deletionPolicy Revoke, while the pod of the night is still at work",
-        )?;
-        self.delete_too_early(screen, &shown).await?;
         screen.chapter("The pod of the night has done its work")?;
-        self.revoke(screen).await?;
+        self.take_back(screen).await?;
         screen.chapter("What is left, and what the pods have seen all the while")?;
         self.nothing_is_left(screen, &shown).await?;
         Ok(webhook)
@@ -69,17 +73,15 @@ impl Stage {
 
     async fn begin_with_a_secret(&self, screen: &Screen, issuer: &str) -> anyhow::Result<Shown> {
         let began = Instant::now();
+        let metadata = json!({"name": ACCOUNT, "namespace": "payments"});
+        self.apply(object("v1", "ServiceAccount", json!({"metadata": metadata}))?).await?;
         let container =
             json!({"name": "app", "image": "example.org/app", "envFrom": [{"secretRef": {"name": RESOURCE}}]});
-        let pod = json!({"containers": [container]});
-        self.run(json!({}), &pod).await?;
+        self.run(&container).await?;
         let metadata = json!({"name": NIGHT, "namespace": "payments"});
-        self.apply(object("v1", "Pod", json!({"metadata": metadata, "spec": pod}))?).await?;
+        self.apply(object("v1", "Pod", json!({"metadata": metadata, "spec": {"containers": [container]}}))?).await?;
         let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "timeout": "1m", "minAge": "5s"});
-        let spec = json!({
-            "clientId": self.payments.client_id, "clientSecret": {}, "verification": proof,
-            "deletionPolicy": "Revoke", "publish": {"secret": {"deletionPolicy": "Delete"}},
-        });
+        let spec = json!({"clientId": self.payments.client_id, "clientSecret": {}, "verification": proof});
         self.declare(RESOURCE, &spec).await?;
         let published = self.wait(RESOURCE, |object| reason(object) == "Published").await?;
         let key = text(&published, "/status/current/keyId");
@@ -95,23 +97,26 @@ impl Stage {
         Ok(shown)
     }
 
+    /// The kind is another; the resource, its name and what it has published are the same.
     async fn set_up(&self, screen: &Screen) -> anyhow::Result<()> {
-        let (began, before, refused) = (Instant::now(), self.unrefused()?, self.azure.refused_sign_ins().len());
-        let metadata = json!({"name": ACCOUNT, "namespace": "payments"});
-        self.apply(object("v1", "ServiceAccount", json!({"metadata": metadata}))?).await?;
-        let proof = json!({"consecutiveSuccesses": EXCHANGES, "interval": "1s", "timeout": "1m"});
+        let (began, refused) = (Instant::now(), self.azure.refused_sign_ins().len());
+        let proof = json!({"consecutiveSuccesses": EXCHANGES, "interval": "1s", "timeout": "1m", "minAge": MIN_AGE});
         let identity = json!({"name": "api", "serviceAccount": {"name": ACCOUNT}});
         let spec = json!({
             "clientId": self.payments.client_id, "federated": {"identities": [identity]}, "verification": proof,
+            "retirement": {"minOverlap": "1s"},
         });
-        self.declare(FEDERATED, &spec).await?;
+        self.declare(RESOURCE, &spec).await?;
         let created = |entry: &Entry| entry.verb == "createFederated" && entry.status == Some(201);
         self.azure.journal().wait_for(created, PATIENCE).await?;
         let added = self.azure.federated(&self.payments)?.pop().context("there is no federated credential")?;
         screen
             .done("added", &format!("federated credential {}, for {}", added.id, added.subject.unwrap_or_default()))?;
+
         let is_proven = |object: &DynamicObject| text(object, "/status/identities/0/proof") == "Proven";
-        self.wait(FEDERATED, is_proven).await?;
+        let matures = |object: &DynamicObject| condition(object, "Rotating", "reason") == "Maturing";
+        // Where servers hear of it very late, it is old enough before it is proven.
+        let tried = self.wait(RESOURCE, |object| matures(object) || is_proven(object)).await?;
         let late = self.azure.refused_sign_ins().len() - refused;
         let told = format!(
             "{EXCHANGES} exchanges of its tokens in a row, {:.1} s after it was declared; before, {late} were refused by \
@@ -119,66 +124,88 @@ impl Stage {
             secs(began)
         );
         screen.done("proven", &told)?;
-        self.wait(FEDERATED, |object| reason(object) == "Published").await?;
+        if matures(&tried) {
+            let until = condition(&tried, "Rotating", "message");
+            screen.done("Maturing", &format!("{until} By then every server has heard of it"))?;
+        }
+        self.wait(RESOURCE, |object| is_proven(object) && reason(object) == "Published").await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "payments");
         let account = accounts.get(ACCOUNT).await?;
         let client_id = account.annotations().get(CLIENT_ID).context("the ServiceAccount is not annotated")?;
-        screen.done("annotated", &format!("serviceaccount/{ACCOUNT}: {CLIENT_ID}={client_id}"))?;
-        let during = self.unrefused()? - before;
-        screen.done("meanwhile", &format!("{during} sign-ins with the secret, 0 refused"))
+        screen.done("annotated", &format!("serviceaccount/{ACCOUNT}: {CLIENT_ID}={client_id}"))
     }
 
-    /// The Deployment runs as the account; Git says nothing of the Secret any more.
+    /// Pods that have both sign in with the secret, as SDKs do; so it stays.
+    async fn have_both(&self, screen: &Screen, shown: &Shown) -> anyhow::Result<()> {
+        let before = self.unrefused()?;
+        let waits = self.wait(RESOURCE, |object| is_in_the_way(object, "deployment/web")).await?;
+        let told = self.told_to_sign_in_by_token().await?;
+        anyhow::ensure!(told == PODS, "{told} pods have a token and are told the application, not {PODS}");
+        screen.done("restarted", &format!("{told} pods have both now; SDKs that find a secret sign in with that"))?;
+        self.signs_in(shown.secret, PODS + 1).await?;
+        screen.told("StillInUse", &condition(&waits, "Rotating", "message"))?;
+        self.stays(screen, &format!("{} sign-ins with the secret", self.unrefused()? - before))
+    }
+
+    /// Git says nothing of the Secret any more, and whoever still uses it is told.
     async fn move_over(&self, screen: &Screen, shown: &Shown) -> anyhow::Result<()> {
         let began = Instant::now();
-        let container = json!({"name": "app", "image": "example.org/app"});
-        self.run(json!({USE: "true"}), &json!({"serviceAccountName": ACCOUNT, "containers": [container]})).await?;
+        self.run(&json!({"name": "app", "image": "example.org/app"})).await?;
         self.signs_in(shown.token, PODS).await?;
         self.signs_in(shown.secret, 1).await?;
         self.unrefused()?;
         let told = format!("{PODS} pods sign in with a token of {ACCOUNT}, after {:.1} s; 0 refused", secs(began));
         screen.done("rolled", &told)?;
-        let everybody = |object: &DynamicObject| {
-            at(object, "/status/consumers/total") == &json!(1) && condition(object, "RolledOut", "status") == "True"
-        };
-        let rolled_out = self.wait(FEDERATED, everybody).await?;
-        screen.done("RolledOut", &condition(&rolled_out, "RolledOut", "message"))
+        let waits = self.wait(RESOURCE, |object| is_in_the_way(object, &format!("pod/{NIGHT}"))).await?;
+        screen.told("StillInUse", &condition(&waits, "Rotating", "message"))?;
+        self.goes_on(shown.secret).await?;
+        self.stays(screen, &format!("{NIGHT} signs in with it"))
     }
 
-    /// Whoever still uses the secret is in the way, and is told.
-    async fn delete_too_early(&self, screen: &Screen, shown: &Shown) -> anyhow::Result<()> {
-        self.resources()?.delete(RESOURCE, &DeleteParams::default()).await?;
-        let waits = self.wait(RESOURCE, |object| reason(object) == "StillInUse").await?;
-        screen.told("StillInUse", &condition(&waits, "Ready", "message"))?;
-        let before = self.accepted(shown.secret);
-        let more = |seen: &Testimonies| accepted(seen, shown.secret) >= before + 10;
-        self.nodes.witnesses().wait_for(more, PATIENCE).await?;
+    /// Nobody was refused, and the secret is where it was.
+    fn stays(&self, screen: &Screen, meanwhile: &str) -> anyhow::Result<()> {
         self.unrefused()?;
         let valid = self.azure.passwords(&self.payments)?.len();
-        screen.done("meanwhile", &format!("{NIGHT} signs in with it; secrets on the application: {valid}"))
+        anyhow::ensure!(valid == 1, "there are {valid} secrets on the application");
+        screen.done("meanwhile", &format!("{meanwhile}, 0 refused; secrets on the application: {valid}"))
     }
 
-    async fn revoke(&self, screen: &Screen) -> anyhow::Result<()> {
+    async fn take_back(&self, screen: &Screen) -> anyhow::Result<()> {
         let began = Instant::now();
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), "payments");
         pods.delete(NIGHT, &DeleteParams::default()).await?;
         let removed =
             |entry: &Entry| entry.service == GRAPH && entry.verb == "removePassword" && entry.status == Some(204);
         self.azure.journal().wait_for(removed, PATIENCE).await?;
-        screen.done("revoked", &format!("its secret is off the application, {:.1} s later", secs(began)))?;
-        let gone = await_condition(self.resources()?, RESOURCE, |object: Option<&DynamicObject>| object.is_none());
-        tokio::time::timeout(PATIENCE, gone).await.with_context(|| format!("{RESOURCE} does not go"))??;
-        screen.done("gone", &format!("eac/{RESOURCE}, after {:.1} s", secs(began)))
+        screen.done("removed", &format!("its secret is off the application by itself, {:.1} s later", secs(began)))?;
+        let settled = |object: &DynamicObject| condition(object, "Rotating", "status") == "False";
+        let settled = self.wait(RESOURCE, settled).await?;
+        screen.done("Ready", &condition(&settled, "Ready", "message"))?;
+        let alone = async {
+            while self.records().await?.len() > 1 {
+                tokio::time::sleep(SOON).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, alone).await.context("the record of the secret stays")??;
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
+        screen.done("records", &format!("that of the secret is gone, after {:.1} s", secs(began)))?;
+        secrets.delete(RESOURCE, &DeleteParams::default()).await.context("what was published is gone already")?;
+        screen.done("Secret", &format!("kubectl delete secret {RESOURCE}: its value opens nothing any more"))
     }
 
     /// Fails if a secret is anywhere, if anybody was refused, or if the ledger has anything to say.
     async fn nothing_is_left(&self, screen: &Screen, shown: &Shown) -> anyhow::Result<()> {
+        // Time enough for what nobody wants back to come back.
+        self.goes_on(shown.token).await?;
         self.signs_in(shown.token, PODS).await?;
         let passwords = self.azure.passwords(&self.payments)?.len();
         let federated = self.azure.federated(&self.payments)?.len();
         let told = format!("passwords: {passwords}, federated credentials: {federated}");
         anyhow::ensure!((passwords, federated) == (0, 1), "on the application there are {told}");
         screen.done("application", &told)?;
+        let records = self.records().await?;
+        anyhow::ensure!(records == ["Federated"], "there are records of {records:?}");
 
         let ledger = self.azure.ledger(self.payments.tenant, self.nodes.witnesses())?;
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
@@ -210,13 +237,34 @@ impl Stage {
         Ok(accepted)
     }
 
-    /// The Deployment, as Git has it.
-    async fn run(&self, mut labels: Value, pod: &Value) -> anyhow::Result<()> {
-        labels["app"] = json!("web");
-        let template = json!({"metadata": {"labels": labels}, "spec": pod});
+    /// The kinds of the credentials of which there are records.
+    async fn records(&self) -> anyhow::Result<Vec<String>> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
+        let records = secrets.list(&ListParams::default().fields(&format!("type={RECORD}"))).await?;
+        Ok(records.iter().map(|one| one.annotations().get("keywright.dev/kind").cloned().unwrap_or_default()).collect())
+    }
+
+    /// The Deployment, as Git has it, with this container.
+    async fn run(&self, container: &Value) -> anyhow::Result<()> {
+        let pod = json!({"serviceAccountName": ACCOUNT, "containers": [container]});
+        let template = json!({"metadata": {"labels": {"app": "web", USE: "true"}}, "spec": pod});
         let spec = json!({"replicas": PODS, "selector": {"matchLabels": {"app": "web"}}, "template": template});
         let metadata = json!({"name": "web", "namespace": "payments"});
         self.apply(object("apps/v1", "Deployment", json!({"metadata": metadata, "spec": spec}))?).await.map(drop)
+    }
+
+    /// How many pods have a token, and were told by their ServiceAccount as whom they sign in.
+    async fn told_to_sign_in_by_token(&self) -> anyhow::Result<usize> {
+        let client_id = self.payments.client_id.to_string();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), "payments");
+        let is_told = |pod: &&Pod| {
+            let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+            let variables: Vec<_> = containers.flat_map(|container| container.env.iter().flatten()).collect();
+            variables.iter().any(|one| one.name == "AZURE_CLIENT_ID" && one.value.as_ref() == Some(&client_id))
+                && variables.iter().any(|one| one.name == "AZURE_FEDERATED_TOKEN_FILE")
+        };
+        let pods = pods.list(&ListParams::default()).await?;
+        Ok(pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).filter(is_told).count())
     }
 
     /// Waits until so many pods sign in with this, and no others hold it.
@@ -228,6 +276,12 @@ impl Stage {
         self.nodes.witnesses().wait_for(sign_in, PATIENCE).await
     }
 
+    /// Waits until this was accepted some more times.
+    async fn goes_on(&self, shown: Fingerprint) -> anyhow::Result<()> {
+        let before = self.accepted(shown);
+        self.nodes.witnesses().wait_for(|seen: &Testimonies| accepted(seen, shown) >= before + 10, PATIENCE).await
+    }
+
     fn accepted(&self, shown: Fingerprint) -> u64 {
         self.nodes.witnesses().read(|seen| accepted(seen, shown))
     }
@@ -236,4 +290,9 @@ impl Stage {
 /// How many sign-ins with this were accepted.
 fn accepted(seen: &Testimonies, shown: Fingerprint) -> u64 {
     seen.holdings.iter().filter(|one| one.what.fingerprint == shown).map(|one| one.accepted).sum()
+}
+
+/// Whether this is told to be in the way of the removal of the secret.
+fn is_in_the_way(object: &DynamicObject, who: &str) -> bool {
+    condition(object, "Rotating", "reason") == "StillInUse" && condition(object, "Rotating", "message").contains(who)
 }
