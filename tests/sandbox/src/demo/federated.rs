@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::PATIENCE;
 use super::screen::Screen;
-use super::stage::{Stage, condition, object, reason, secs, text};
+use super::stage::{Stage, at, condition, object, reason, secs, text};
 use super::story::RESOURCE;
 
 /// Whose tokens are accepted.
@@ -119,14 +119,14 @@ impl Stage {
         let tried = self.wait(RESOURCE, |object| matures(object) || is_proven(object)).await?;
         let late = self.azure.refused_sign_ins().len() - refused;
         let told = format!(
-            "{EXCHANGES} exchanges of its tokens in a row, {:.1} s after it was declared; before, {late} were refused by \
-             servers that heard of it late",
+            "{EXCHANGES} exchanges of its tokens in a row, after {:.1} s; refused before, by servers that heard of it \
+             late: {late}",
             secs(began)
         );
         screen.done("proven", &told)?;
         if matures(&tried) {
             let until = condition(&tried, "Rotating", "message");
-            screen.done("Maturing", &format!("{until} By then every server has heard of it"))?;
+            screen.done("Maturing", &format!("{until} By then every server has heard of it."))?;
         }
         self.wait(RESOURCE, |object| is_proven(object) && reason(object) == "Published").await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "payments");
@@ -178,8 +178,11 @@ impl Stage {
             |entry: &Entry| entry.service == GRAPH && entry.verb == "removePassword" && entry.status == Some(204);
         self.azure.journal().wait_for(removed, PATIENCE).await?;
         screen.done("removed", &format!("its secret is off the application by itself, {:.1} s later", secs(began)))?;
-        let settled = |object: &DynamicObject| condition(object, "Rotating", "status") == "False";
-        let settled = self.wait(RESOURCE, settled).await?;
+        let is_rid_of_it = |object: &DynamicObject| {
+            let nothing_leaves = at(object, "/status/retiring").as_array().is_none_or(Vec::is_empty);
+            nothing_leaves && condition(object, "Rotating", "status") == "False"
+        };
+        let settled = self.wait(RESOURCE, is_rid_of_it).await?;
         screen.done("Ready", &condition(&settled, "Ready", "message"))?;
         let alone = async {
             while self.records().await?.len() > 1 {
@@ -188,8 +191,8 @@ impl Stage {
             anyhow::Ok(())
         };
         tokio::time::timeout(PATIENCE, alone).await.context("the record of the secret stays")??;
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
         screen.done("records", &format!("that of the secret is gone, after {:.1} s", secs(began)))?;
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
         secrets.delete(RESOURCE, &DeleteParams::default()).await.context("what was published is gone already")?;
         screen.done("Secret", &format!("kubectl delete secret {RESOURCE}: its value opens nothing any more"))
     }
