@@ -141,8 +141,8 @@ impl Stage {
         let waits = self.wait(RESOURCE, |object| is_in_the_way(object, "deployment/web")).await?;
         let told = self.told_to_sign_in_by_token().await?;
         anyhow::ensure!(told == PODS, "{told} pods have a token and are told the application, not {PODS}");
-        screen.done("restarted", &format!("{told} pods have both now; SDKs that find a secret sign in with that"))?;
         self.signs_in(shown.secret, PODS + 1).await?;
+        screen.done("restarted", &format!("{told} pods have both now; SDKs that find a secret sign in with that"))?;
         screen.told("StillInUse", &condition(&waits, "Rotating", "message"))?;
         self.stays(screen, &format!("{} sign-ins with the secret", self.unrefused()? - before))
     }
@@ -153,7 +153,6 @@ impl Stage {
         self.run(&json!({"name": "app", "image": "example.org/app"})).await?;
         self.signs_in(shown.token, PODS).await?;
         self.signs_in(shown.secret, 1).await?;
-        self.unrefused()?;
         let told = format!("{PODS} pods sign in with a token of {ACCOUNT}, after {:.1} s; 0 refused", secs(began));
         screen.done("rolled", &told)?;
         let waits = self.wait(RESOURCE, |object| is_in_the_way(object, &format!("pod/{NIGHT}"))).await?;
@@ -276,13 +275,19 @@ impl Stage {
             let (all, well) = (seen.holders_of(shown), seen.holders_of(shown).filter(|one| one.accepted > 5));
             all.count() == pods && well.count() == pods
         };
-        self.nodes.witnesses().wait_for(sign_in, PATIENCE).await
+        self.see(sign_in).await
     }
 
     /// Waits until this was accepted some more times.
     async fn goes_on(&self, shown: Fingerprint) -> anyhow::Result<()> {
         let before = self.accepted(shown);
-        self.nodes.witnesses().wait_for(|seen: &Testimonies| accepted(seen, shown) >= before + 10, PATIENCE).await
+        self.see(|seen| accepted(seen, shown) >= before + 10).await
+    }
+
+    /// Waits until pods have seen this; fails at once if one of them was refused.
+    async fn see(&self, is_so: impl Fn(&Testimonies) -> bool) -> anyhow::Result<()> {
+        self.nodes.witnesses().wait_for(|seen| is_so(seen) || !seen.refusals.is_empty(), PATIENCE).await?;
+        self.unrefused().map(drop)
     }
 
     fn accepted(&self, shown: Fingerprint) -> u64 {
