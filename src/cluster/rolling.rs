@@ -35,7 +35,7 @@ struct Spec {
     template: Option<Template>,
     /// A Rollout can have its template from a Deployment.
     workload_ref: Option<IgnoredAny>,
-    /// A CronJob has its template in that of its Jobs.
+    /// A `CronJob` has its template in that of its Jobs.
     job_template: Option<JobTemplate>,
 }
 
@@ -131,7 +131,7 @@ impl Resource for Object {
     }
 }
 
-/// What matters of a CronJob.
+/// What matters of a `CronJob`.
 pub(super) fn schedule(object: &Object) -> Option<ScheduleSeen> {
     let template = &object.spec.job_template.as_ref()?.spec.template;
     let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());

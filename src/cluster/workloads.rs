@@ -95,7 +95,7 @@ impl Workloads {
         Ok(!self.argo.is_absent())
     }
 
-    /// The CronJobs of a namespace, as they are now.
+    /// The `CronJob`s of a namespace, as they are now.
     pub async fn schedules(&self, namespace: &str) -> Result<Vec<ScheduleSeen>, Trouble> {
         let doing = || format!("list the CronJobs of namespace {namespace}");
         let url = Object::url_path(&ApiResource::erase::<CronJob>(&()), Some(namespace));

@@ -255,8 +255,9 @@ fn remove(scene: &Scene<'_>, because: Removable) -> Ruling {
 
 /// Whether nobody is left who uses what was published, under whatever name.
 pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
+    let leads_over = scene.request.former && !is_ending(scene.seen);
     let in_the_way = |who: &str, until| {
-        let what = if scene.request.former {
+        let what = if leads_over {
             format!("{who}, before the former secret goes")
         } else {
             format!("{who}, before the credentials go with the resource{}", to_keep(scene))
@@ -264,7 +265,6 @@ pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
         Ruling::wait(Reason::StillInUse, what, until)
     };
     // Where another kind takes the place of this one, whoever is outside has confirmed that.
-    let leads_over = scene.request.former && !is_ending(scene.seen);
     let declared = scene.request.spec.consumers.iter().filter(|_| !leads_over);
     if let Some(outside) = declared.flat_map(|declared| &declared.external).next() {
         let who =

@@ -1,8 +1,12 @@
 //! From a secret to no secret at all, and back: what there was stays until everybody has what takes its place, and nobody
 //! reads it any more.
 
+use k8s_openapi::api::batch::v1::CronJob;
 use keywright_sandbox::{Operator, ledger::Offence};
-use kube::api::DeleteParams;
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use libtest_mimic::Failed;
 use serde_json::json;
 
@@ -51,7 +55,8 @@ pub async fn lead_over(firm: &Firm) -> Result<(), Failed> {
         read_no_more(firm).await?;
     }
     firm.pods_federate("api", 2).await?;
-    has_secrets(firm, 0).await
+    has_secrets(firm, 0).await?;
+    has_records(firm, 1).await
 }
 
 async fn reads_it(firm: &Firm) -> Result<bool, Failed> {
@@ -132,7 +137,20 @@ pub async fn a_secret_stays_while_a_pod_that_nothing_restarts_reads_it(town: Tow
     firm.rounds(2).await?;
     has_secrets(&firm, 1).await?;
     firm.pods_sign_in_again(3).await?;
+    let night = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "night", "namespace": firm.name},
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "app", "image": "example.org/app", "envFrom": [{"secretRef": {"name": RESOURCE}}]}],
+        }}}}},
+    });
+    let night: CronJob = serde_json::from_value(night)?;
+    let schedules: Api<CronJob> = Api::namespaced(town.admin(), &firm.name);
+    schedules.create(&PostParams::default(), &night).await?;
     firm.pods().delete("batch", &DeleteParams::default()).await?;
+    firm.condition_says("Rotating", "StillInUse", "cronjob/night").await?;
+    has_secrets(&firm, 1).await?;
+    schedules.delete("night", &DeleteParams::default()).await?;
     ends_without_secrets(&firm, &operator).await
 }
 
@@ -176,7 +194,7 @@ pub async fn a_resource_that_revokes_takes_both_kinds_with_it(town: Town) -> Res
     firm.federate(&[account("api")], &revoking).await?;
     firm.condition_says("Rotating", "StillInUse", "deployment/web").await?;
     firm.resources().delete(RESOURCE, &DeleteParams::default()).await?;
-    firm.condition_says("Ready", "StragglersRemain", "serviceaccount/api").await?;
+    firm.condition_says("Ready", "StillInUse", "deployment/web").await?;
     firm.deployments().delete("web", &DeleteParams::default()).await?;
     has_secrets(&firm, 0).await?;
     accepts_so_many(&firm, 0).await?;

@@ -198,6 +198,20 @@ fn one_that_is_compromised_goes_when_the_time_for_its_successor_is_up_whoever_st
 }
 
 #[test]
+fn one_that_is_compromised_stays_while_what_takes_its_place_is_not_known_to_work() {
+    let mut place = with_a_reader(&json!({}));
+    place.declare(&[api()], &json!({"retirement": {"compromisedKeyIds": [key(1)]}}));
+    let TenantSeen::Present(tenant) = &mut place.seen.tenant else { panic!("there is a tenant") };
+    Arc::make_mut(tenant).grants[0].allow = serde_json::from_value(json!(["RevokeCompromised"])).unwrap();
+    place.exchange = |_, _| Exchange::NotAllowed(trouble(Reason::TokenNotAllowed));
+    place.live("24h");
+    assert_eq!((secrets(&place), place.ready().0.as_str()), (1, "True"));
+    place.annotate("keywright.dev/confirmed.api", &place.accepts[0].id.to_string());
+    place.live("2h");
+    assert_eq!(secrets(&place), 0);
+}
+
+#[test]
 fn with_the_resource_both_kinds_go_if_it_revokes_and_neither_if_not() {
     for (policy, left) in [("Revoke", 0), ("Retain", 1)] {
         let mut place = with_a_reader(&json!({"deletionPolicy": policy}));
