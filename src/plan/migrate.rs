@@ -94,7 +94,7 @@ pub(super) fn take_everything_back(scene: &Scene<'_>) -> Ruling {
 }
 
 /// What is declared now, seen from what was before.
-fn now_declared<'a, T>(scene: &Scene<'a>, look: impl FnOnce(&Scene<'_>) -> T) -> Option<T> {
+fn now_declared<T>(scene: &Scene<'_>, look: impl FnOnce(&Scene<'_>) -> T) -> Option<T> {
     let kind = readable::declared_kind(scene.request.spec)?;
     let request = Request { kind, former: false, ..*scene.request };
     Some(look(&Scene { request: &request, ..*scene }))
