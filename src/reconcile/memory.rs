@@ -72,6 +72,7 @@ impl Memory {
 
     fn forget_the_cluster(&mut self) {
         self.records = Records::default();
+        (self.federation.issuer, self.federation.accounts) = (None, BTreeMap::new());
         self.keep_targets(|(target, _)| !matches!(target, TargetId::Secret(_)));
         self.shown.clear();
     }
@@ -228,7 +229,9 @@ mod tests {
     fn after_a_new_list_the_lower_version_is_so_and_nothing_is_fresh() {
         let mut memory = remembering(vec![record(1, "700"), record(2, "800")]);
         memory.targets = Box::new([(TargetId::Secret("x".into()), seen("900"))]);
+        memory.federation.accounts.insert("api".into(), Looked { at: Timestamp::UNIX_EPOCH, found: None });
         memory.take_in(Shown { lists: 1, records: vec![record(1, "100")], ..Shown::default() });
+        assert_eq!(memory.federation.accounts.len(), 0);
         assert_eq!(versions(&memory), [(1, "100")]);
         assert_eq!((memory.records.listed_at, memory.targets.len()), (None, 0));
     }

@@ -71,7 +71,7 @@ pub async fn a_mint_and_a_keep_that_come_too_late_are_taken_back(town: Town) -> 
     let cases = [MINTING, KEEPING].map(|stage| (format!("late-{}", stage.name), stage));
     in_lanes(cases, async |name, stage: Stage| {
         let course = town.course(&name).await?;
-        course.hold(&stage, Duration::from_millis(9_500));
+        course.hold(&stage, Duration::from_millis(8_500));
         let _slow = course.starting_operator_as("slow").await?;
         course.is_held(&stage).await?;
         let quick = course.starting_operator_as("quick").await?;

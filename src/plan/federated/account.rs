@@ -25,6 +25,12 @@ pub(super) fn see_to_it(scene: &Scene<'_>, identity: &Identity<'_>, record: &Rec
     if record.entry.published_at.is_some() {
         return Ruling::Pass;
     }
+    // Its pods are restarted from here on: what the account said a while ago would not do.
+    if let Some(account) = identity.account
+        && let Err(ruling) = looked(scene, account.name.as_str())
+    {
+        return ruling;
+    }
     let entry = Scene::rewritten(record, |entry| entry.published_at = Some(scene.now));
     scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: ending::keeps_evidence(scene) })
 }
