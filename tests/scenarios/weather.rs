@@ -119,14 +119,15 @@ pub async fn a_federated_credential_that_servers_hear_of_late_is_proven_and_nois
     ends_in_use(&firm, &operator, 2).await
 }
 
-/// Much longer than the quiet start, on a busy machine too: a server that is asked meanwhile remembers that it knew nothing.
+/// Much longer than the quiet start, on a busy machine too: a server that is asked meanwhile remembers that it knew nothing,
+/// for so long that some server is certain to be asked while it does.
 pub async fn servers_that_were_asked_too_early_are_asked_until_they_have_forgotten_it(
     town: Town,
 ) -> Result<(), Failed> {
     let firm = declared_without_pods(&town, "fed-early").await?;
-    let late = Lag { least: SignedDuration::from_secs(10), most: SignedDuration::from_secs(12) };
+    let late = Lag { least: SignedDuration::from_secs(8), most: SignedDuration::from_secs(9) };
     let change =
-        |weather: &mut azure::Weather| (weather.federated, weather.memory) = (late, SignedDuration::from_secs(6));
+        |weather: &mut azure::Weather| (weather.federated, weather.memory) = (late, SignedDuration::from_secs(12));
     firm.azure.set_weather(firm.payments.tenant, change).map_err(chain)?;
     let operator = firm.operator().await?;
     firm.told(RESOURCE, "Published").await?;
