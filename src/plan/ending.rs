@@ -295,7 +295,7 @@ fn user(scene: &Scene<'_>, seen: &Consumers) -> Option<String> {
     let is_of_named = |pod: &&PodSeen| matches!(&pod.maker, Some(Maker::Workload(id)) if named(id));
     let what = |reads: &[Reading]| reads.iter().find(|one| published(one)).map(|one| format!("secret/{}", one.secret));
     // What was published to it stays a Secret that opens nothing: whoever has no pods now would read that some day.
-    let former = scene.request.former;
+    let former = scene.request.former && !is_ending(scene.seen);
     let workload = || {
         seen.workloads.iter().filter(|one| one.hindrance != Some(Hindrance::Deleting)).find_map(|one| {
             match what(&one.reads) {

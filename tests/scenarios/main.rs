@@ -40,6 +40,7 @@ mod rollouts;
 mod rooms;
 mod rotation;
 mod rules;
+mod shared;
 mod sharing;
 mod soak;
 mod sweep;
@@ -53,21 +54,15 @@ mod waking;
 mod weather;
 mod windows;
 
-use std::{future::Future, io::Write, process::ExitCode, sync::Arc};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
+use shared::{Shared, in_town, on_request_only};
 use tokio::{runtime::Runtime, sync::OnceCell};
-use town::Town;
 
 /// How many scenarios run at once. They mostly wait; the plane is shared.
 const AT_ONCE: usize = 4;
-
-/// The town that scenarios share, built when the first of them asks for it.
-struct Shared {
-    runtime: Runtime,
-    town: OnceCell<Town>,
-}
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut args = Arguments::from_args();
@@ -388,23 +383,4 @@ fn of_operators(shared: &Arc<Shared>) -> Vec<Trial> {
             an_operator_reads_its_own_secret_where_it_runs
             tokens_are_for_federation_and_only_where_that_is_allowed;
     )
-}
-
-/// One that takes so long that it has a command of its own.
-fn on_request_only(trial: Trial) -> Trial {
-    trial.with_ignored_flag(true)
-}
-
-/// A scenario in the shared town.
-fn in_town<F>(shared: &Arc<Shared>, name: &str, scenario: impl Fn(Town) -> F + Send + 'static) -> Trial
-where
-    F: Future<Output = Result<(), Failed>>,
-{
-    let shared = Arc::clone(shared);
-    Trial::test(name, move || {
-        shared.runtime.block_on(async {
-            let town = shared.town.get_or_try_init(Town::build).await?;
-            scenario(town.clone()).await
-        })
-    })
 }

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::life::{NOW, ago, key, nonce, secret};
+use super::life::{NOW, ago, carried, key, nonce, secret};
 use crate::plan::{
     Decision, Moment, Next, Outcome, Step, Timing, Wait, blast,
     fixtures::{CLIENT, OTHER, world},
@@ -95,19 +95,6 @@ fn credential(seen: &Observation, number: u32) -> Credential {
 fn by_hand() -> Credential {
     let display_name = Some("by hand".into());
     Credential { key_id: key(9), kind: CredentialKind::ClientSecret, display_name, hint: None, start: None, end: None }
-}
-
-fn carried(seen: &Observation) -> Carried {
-    Carried {
-        holder: Holder::Owned(seen.owner.clone()),
-        key_id: Some(key(2)),
-        sequence: Some(Sequence(2)),
-        nonce: Some(nonce(2)),
-        agrees: true,
-        obstacle: None,
-        version: "7".into(),
-        uid: Some("u".into()),
-    }
 }
 
 fn reading(secret: &str) -> Vec<Reading> {

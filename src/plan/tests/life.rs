@@ -73,16 +73,7 @@ fn life(world: &World) -> Observation {
         credentials: vec![credential(&seen, 1), credential(&seen, 2)],
     };
     seen.application = Some(Looked { at: NOW, found });
-    let carried = Carried {
-        holder: Holder::Owned(seen.owner.clone()),
-        key_id: Some(key(2)),
-        sequence: Some(Sequence(2)),
-        nonce: Some(nonce(2)),
-        agrees: true,
-        obstacle: None,
-        version: "7".into(),
-        uid: Some("u".into()),
-    };
+    let carried = carried(&seen);
     seen.targets.insert(secret(), Looked { at: NOW, found: TargetState::Present(carried) });
     seen.consumers = Some(Consumers {
         seen: SeenBy::List(NOW),
@@ -93,6 +84,20 @@ fn life(world: &World) -> Observation {
     seen.mine.tried.insert(secret(), Tried { key_id: key(2), at: NOW, verdict: Verdict::Accepted });
     seen.mine.slot = Some(true);
     seen
+}
+
+/// What the Secret carries: the second one.
+pub(super) fn carried(seen: &Observation) -> Carried {
+    Carried {
+        holder: Holder::Owned(seen.owner.clone()),
+        key_id: Some(key(2)),
+        sequence: Some(Sequence(2)),
+        nonce: Some(nonce(2)),
+        agrees: true,
+        obstacle: None,
+        version: "7".into(),
+        uid: Some("u".into()),
+    }
 }
 
 /// The same just after it was published: nobody is proven to have it.

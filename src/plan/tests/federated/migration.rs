@@ -218,7 +218,11 @@ fn with_the_resource_both_kinds_go_if_it_revokes_and_neither_if_not() {
         place.live("48h");
         Arc::make_mut(&mut place.seen.resource).metadata.deletion_timestamp = Some(Time(place.now));
         place.seen.gone = policy == "Retain";
-        (place.workloads, place.pods) = (vec![], vec![]);
+        // As in any deletion, what is scaled to zero is in nobody's way.
+        place.workloads[0].progress =
+            Progress { desired: 0, total: 0, updated: 0, available: 0, ..place.workloads[0].progress };
+        place.workloads[0].identity.asks = false;
+        place.pods = vec![];
         place.live("2h");
         assert_eq!((secrets(&place), place.accepts.len()), (left, left), "{policy}");
         assert!(!place.is_detained(), "{policy}");
