@@ -141,3 +141,20 @@ fn that_everybody_signs_in_by_it_is_not_believed_of_a_watch_that_may_be_behind()
     place.seen.records.listed_at = Some(place.now);
     assert_eq!(place.decision().next, Next::Do(Step::ReadConsumers));
 }
+
+#[test]
+fn pods_are_restarted_by_what_their_account_says_now_and_not_by_what_it_said_a_while_ago() {
+    let mut place = Place::of(&[api()]);
+    let is_used = |step: &Step| matches!(step, Step::Note { entry, .. } if entry.published_at.is_some());
+    loop {
+        match place.decision().next {
+            Next::Do(step) if is_used(&step) => break,
+            Next::Do(step) => place.act(&step),
+            Next::Wait(waits) => place.now = waits.iter().filter_map(|wait| wait.until).min().unwrap(),
+        }
+    }
+    place.now += SignedDuration::from_secs(60);
+    place.seen.records.listed_at = Some(place.now);
+    place.seen.federation.credentials.as_mut().unwrap().at = place.now;
+    assert_eq!(place.decision().next, Next::Do(Step::ReadAccount { account: "api".into() }));
+}
