@@ -4,6 +4,7 @@
 //!
 //! - [`api`]: what users write and read
 //! - [`facts`]: the vocabulary of what is so
+//! - [`certificate`]: a certificate with its key: made, read, put into the texts that programs read; pure
 //! - [`plan`]: what is to be said and done, and why; pure
 //! - [`wire`]: what every call outside shares: one HTTP client, sent-once, quotas
 //! - [`entra`]: Microsoft's side of identity, an adapter
@@ -16,6 +17,7 @@
 
 pub mod api;
 pub mod args;
+pub mod certificate;
 pub mod cli;
 pub mod cluster;
 pub mod entra;

@@ -125,6 +125,12 @@ reasons! {
     FederationForbidden,
     /// Somebody else was writing to the application at the same time.
     ConcurrentWrite,
+    /// Somebody else keeps dropping our certificate from the application's list.
+    CertificatesContested,
+    /// The Secret that a certificate is to be taken from does not exist.
+    SourceMissing,
+    /// The certificate in the Secret that it is to be taken from cannot be used.
+    SourceUnsuited,
     /// A service asked us to wait.
     Throttled,
     /// A service did not answer, or only that it cannot now.

@@ -20,6 +20,7 @@ mod readers;
 pub mod records;
 mod rolling;
 pub mod secrets;
+pub mod sources;
 pub mod status;
 mod stored;
 mod trouble;

@@ -36,8 +36,14 @@ use crate::{
 /// The key of the value in a record's data.
 const VALUE: &str = "value";
 
-/// As long as a client secret can be.
-const LONGEST_VALUE: usize = 64;
+/// As long as the value of a credential is likely to be: a client secret at the most, a certificate with its key and those
+/// that vouch for it in most cases.
+const fn likely_length(kind: CredentialKind) -> usize {
+    match kind {
+        CredentialKind::Certificate => 8 * 1024,
+        CredentialKind::ClientSecret | CredentialKind::Federated => 64,
+    }
+}
 
 /// The records of this cluster.
 #[derive(Clone)]
@@ -179,9 +185,10 @@ impl Records {
     pub async fn rehearse(&self, namespace: &str, record: &Record, entry: &Entry) -> Result<Written<()>, Trouble> {
         let name = record.entry.name();
         let now = self.clock.now();
-        let likely = || Kept { key_id: KeyId(uuid::Uuid::nil()), issued_at: now, expires_at: Some(now) };
+        let likely =
+            || Kept { key_id: KeyId(uuid::Uuid::nil()), issued_at: now, expires_at: Some(now), thumbprint: None };
         let entry = Entry { kept: Some(entry.kept.clone().unwrap_or_else(likely)), ..entry.clone() };
-        let body = keeping(namespace, record, &entry, &SecretString::from("x".repeat(LONGEST_VALUE)));
+        let body = keeping(namespace, record, &entry, &SecretString::from("x".repeat(likely_length(entry.kind))));
         let asked = secrets(namespace).replace(&name, &PostParams { dry_run: true, ..post(&entry) }, body);
         let rehearsed = self.swap(namespace, &name, "rehearse to keep a value in", asked).await;
         Ok(rehearsed.map(|_| Written::Yes(())).or_else(Error::unless_outpaced)?)

@@ -5,27 +5,46 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use crate::{
-    api::publish::{SecretCreationPolicy, SecretTarget},
+    api::{
+        grant::CredentialKind,
+        publish::{SecretCreationPolicy, SecretTarget},
+    },
+    certificate::{Bundle, Unsuited},
     facts::{
         Entry, NotATemplate, Owner, Template,
         record::{KEY_ID, NONCE, OWNER, RESOURCE, SEQUENCE},
-        target::PUBLIC_KEYS,
-        template::Values,
+        target::{PATH_KEY, PUBLIC_KEYS},
+        template::{Pem, Values},
     },
 };
 
 /// The type of a Secret that says nothing about it.
 const OPAQUE: &str = "Opaque";
 
-/// The key of the credential in the coherent set.
+/// The key of a client secret in the coherent set.
 const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
+
+/// The keys of a certificate: by itself, its key by itself, and both in one text.
+const CERTIFICATE: [&str; 3] = ["tls.crt", "tls.key", "credential.pem"];
+
+/// Where a pod mounts the Secret, if it takes the path to the certificate from it.
+const MOUNTS: &str = "/var/run/secrets/keywright.dev";
+
+/// The key under which a published Secret has the value of a credential.
+#[must_use]
+pub const fn value_key(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Certificate => CERTIFICATE[2],
+        CredentialKind::ClientSecret | CredentialKind::Federated => CLIENT_SECRET,
+    }
+}
 
 /// A credential that is to be published.
 #[derive(Debug, Clone, Copy)]
 pub struct Issued<'a> {
     /// What its record says.
     pub entry: &'a Entry,
-    /// The client secret.
+    /// The client secret, or the certificate with its key in PEM.
     pub value: &'a SecretString,
     /// Where its tokens are issued, as SDKs take it.
     pub authority_host: &'a str,
@@ -56,6 +75,9 @@ pub enum NotPublishable {
     /// Nothing has been kept in the record.
     #[error("the record has no credential yet")]
     Open,
+    /// The certificate and its key do not belong together, or cannot be read.
+    #[error("what the record keeps is no certificate with its key: {0}")]
+    Unsuited(#[from] Unsuited),
     /// A template cannot be read.
     #[error("spec.publish.secret.template.data[{key}]: {why}")]
     Template {
@@ -80,8 +102,8 @@ impl Wanted {
         let (labels, annotations) = marks(issued.entry)?;
         let given = metadata.iter().flat_map(|metadata| &metadata.labels);
         let given_annotations = metadata.iter().flat_map(|metadata| &metadata.annotations);
+        let name = target.name.as_ref().map_or_else(|| issued.entry.resource.clone(), |name| name.0.clone());
         Ok(Self {
-            name: target.name.as_ref().map_or_else(|| issued.entry.resource.clone(), |name| name.0.clone()),
             policy,
             type_: type_of(Some(target)),
             labels: given.map(|(key, text)| (key.clone(), text.0.clone())).chain(labels).collect(),
@@ -89,14 +111,16 @@ impl Wanted {
                 .map(|(key, text)| (key.clone(), text.0.clone()))
                 .chain(annotations)
                 .collect(),
-            data: data(target, issued)?,
+            data: data(&name, target, issued)?,
             owner: issued.entry.owner.clone(),
+            name,
         })
     }
 
     /// The values in it that nothing may repeat.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        self.data.iter().filter(|(key, _)| !PUBLIC_KEYS.contains(&key.as_str())).map(|(_, value)| value)
+        let is_public = |key: &str| PUBLIC_KEYS.contains(&key) || [PATH_KEY, CERTIFICATE[0]].contains(&key);
+        self.data.iter().filter(move |(key, _)| !is_public(key)).map(|(_, value)| value)
     }
 }
 
@@ -125,17 +149,27 @@ fn marks(entry: &Entry) -> Result<(Texts, Texts), NotPublishable> {
     Ok((vec![(OWNER.to_owned(), entry.owner.to_string())], annotations))
 }
 
-fn data(target: &SecretTarget, issued: &Issued<'_>) -> Result<BTreeMap<String, SecretString>, NotPublishable> {
+fn data(
+    name: &str,
+    target: &SecretTarget,
+    issued: &Issued<'_>,
+) -> Result<BTreeMap<String, SecretString>, NotPublishable> {
     let Issued { entry, value, authority_host } = *issued;
     let [host, tenant, client] = PUBLIC_KEYS;
-    let coherent = [
+    let pem = (entry.kind == CredentialKind::Certificate).then(|| Bundle::of(value)).transpose()?;
+    let pem = pem.as_ref().map(Bundle::texts);
+    let mut coherent = vec![
         (host, SecretString::from(authority_host)),
         (tenant, entry.tenant.to_string().into()),
         (client, entry.client_id.to_string().into()),
-        (CLIENT_SECRET, value.clone()),
     ];
+    match &pem {
+        Some(pem) => coherent.extend(certificate(name, pem)),
+        None => coherent.push((CLIENT_SECRET, value.clone())),
+    }
     let values = Values {
-        client_secret: Some(value),
+        client_secret: pem.is_none().then_some(value),
+        certificate: pem.as_ref(),
         client_id: entry.client_id,
         tenant_id: entry.tenant,
         authority_host,
@@ -148,7 +182,18 @@ fn data(target: &SecretTarget, issued: &Issued<'_>) -> Result<BTreeMap<String, S
         Err(why) => Err(NotPublishable::Template { key: key.clone(), why }),
     });
     // The coherent set last: no template can take one of its keys.
-    made.chain(coherent.map(|(key, value)| Ok((key.to_owned(), value)))).collect()
+    made.chain(coherent.into_iter().map(|(key, value)| Ok((key.to_owned(), value)))).collect()
+}
+
+/// A certificate with its key, in the forms in which programs read them, and where they do.
+fn certificate(name: &str, pem: &Pem) -> [(&'static str, SecretString); 4] {
+    let [alone, key, both] = CERTIFICATE;
+    [
+        (alone, pem.certificates.clone().into()),
+        (key, pem.key.clone()),
+        (both, pem.both.clone()),
+        (PATH_KEY, format!("{MOUNTS}/{name}/{both}").into()),
+    ]
 }
 
 #[cfg(test)]
@@ -166,7 +211,12 @@ mod tests {
 
     fn entry() -> Entry {
         Entry {
-            kept: Some(Kept { key_id: KeyId(Uuid::from_u128(5)), issued_at: Timestamp::UNIX_EPOCH, expires_at: None }),
+            kept: Some(Kept {
+                key_id: KeyId(Uuid::from_u128(5)),
+                issued_at: Timestamp::UNIX_EPOCH,
+                expires_at: None,
+                thumbprint: None,
+            }),
             stage: Stage::Publishing,
             ..Entry::opened(
                 Owner::of("cluster", "payments", "payments-api"),

@@ -128,7 +128,7 @@ impl<'a> Round<'a> {
             Ok(told) if told.is_removed() => Entry::Gone,
             Ok(told) => {
                 // In a full round, a collection that is not told has never had anything in it.
-                let told = if self.is_full { told.with_no_secrets_if_none_are_told() } else { told };
+                let told = if self.is_full { told.with_none_if_none_are_told() } else { told };
                 told.whole().map_or(Entry::Unclear, |(client_id, application)| Entry::Seen(client_id, application))
             }
             Err(_) => Entry::Unclear,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn whole(number: u128) -> Value {
-        json!({"id": id(number), "appId": id(number + 100), "signInAudience": "AzureADMyOrg", "passwordCredentials": []})
+        json!({"id": id(number), "appId": id(number + 100), "signInAudience": "AzureADMyOrg", "passwordCredentials": [], "keyCredentials": []})
     }
 
     /// A tenant in which the first two applications are ours.

@@ -20,12 +20,10 @@ use azure_identity::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    Cloud,
-    assertion::{Signer, Unsuited},
-};
+use super::{Cloud, assertion::Signer};
 use crate::{
     api::{ClientId, TenantId},
+    certificate::Unsuited,
     wire,
 };
 

@@ -4,8 +4,8 @@
 //!
 //! Reading order: [`cloud`], [`identity`] with `assertion`, `tokens` and `no_token` (how the operator signs in), [`graph`]
 //! with `call`, `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once), [`federation`] (whom else
-//! an application trusts); [`codes`] (what Entra's refusals mean; pure), [`mod@sign_in`] with `presented` (the
-//! proof of a credential).
+//! an application trusts), [`list`] (its certificates); [`codes`] (what Entra's refusals mean; pure), [`mod@sign_in`] with [`key`] and `presented`
+//! (the proof of a credential).
 
 mod assertion;
 mod call;
@@ -15,6 +15,8 @@ pub mod codes;
 pub mod federation;
 pub mod graph;
 pub mod identity;
+pub mod key;
+pub mod list;
 mod no_token;
 mod pages;
 mod presented;
@@ -32,6 +34,7 @@ pub use self::{
     cloud::Cloud,
     graph::{Directory, Minted, Removal},
     identity::Identity,
+    key::Key,
     sign_in::{exchange, prove, sign_in},
 };
 use crate::{api::TenantId, facts::Trouble, wire};

@@ -1,5 +1,5 @@
-//! What is presented to Entra as the proof of who signs in: a client secret, or a token of somebody whom the application
-//! trusts. Of a token is read, unverified, what Entra compares, so that a refusal can be explained; neither secret nor token
+//! What is presented to Entra as the proof of who signs in: a client secret, a statement signed with a certificate's key, or
+//! a token of somebody whom the application trusts. Of a token is read, unverified, what Entra compares, so that a refusal can be explained; neither secret nor token
 //! is ever repeated. Pure.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::refusal::line;
-use crate::facts::Claims;
+use crate::{certificate::Bundle, facts::Claims};
 
 /// How a form says that what it has is a signed statement.
 const STATEMENT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -20,6 +20,8 @@ const TELLING: usize = 12;
 pub(super) enum Presented<'a> {
     /// A client secret.
     Secret(&'a SecretString),
+    /// A signed statement, the certificate whose key has signed it, and the thumbprints of those that the application has.
+    Statement(&'a SecretString, &'a Bundle, &'a [String]),
     /// A token, and what the federated credential that is to accept it says.
     Token(&'a SecretString, &'a Claims),
 }
@@ -29,7 +31,7 @@ impl Presented<'_> {
     pub(super) fn form(&self) -> Vec<(&'static str, &str)> {
         match self {
             Self::Secret(secret) => vec![("client_secret", secret.expose_secret())],
-            Self::Token(token, _) => {
+            Self::Statement(token, ..) | Self::Token(token, _) => {
                 vec![("client_assertion_type", STATEMENT), ("client_assertion", token.expose_secret())]
             }
         }
@@ -38,14 +40,18 @@ impl Presented<'_> {
     /// Whether whoever accepts it has accepted what is to be proven. Another federated credential may accept a token, too.
     pub(super) fn is_what_is_proven(&self) -> bool {
         match self {
-            Self::Secret(_) => true,
+            Self::Secret(_) | Self::Statement(..) => true,
             Self::Token(token, expected) => claims(token).as_ref() == Some(*expected),
         }
     }
 
     /// What a token and its federated credential say, side by side where they differ; nothing of a secret.
     pub(super) fn compared(&self) -> Option<String> {
-        let Self::Token(token, expected) = self else { return None };
+        let (token, expected) = match self {
+            Self::Secret(_) => return None,
+            Self::Statement(_, bundle, listed) => return Some(thumbprints(bundle, listed)),
+            Self::Token(token, expected) => (token, expected),
+        };
         let Some(said) = claims(token) else { return Some("The token is none that can be read".to_owned()) };
         let both = said.each().into_iter().zip(expected.each()).filter(|((_, one), (_, other))| one != other);
         let differing: Vec<String> = both
@@ -67,11 +73,21 @@ impl Presented<'_> {
     pub(super) fn hushed(&self, message: String) -> String {
         match self {
             Self::Secret(secret) => hush(message, secret.expose_secret(), "<secret>"),
-            Self::Token(token, _) => {
+            Self::Statement(token, ..) | Self::Token(token, _) => {
                 token.expose_secret().split('.').fold(message, |message, part| hush(message, part, "<token>"))
             }
         }
     }
+}
+
+/// The thumbprint of the certificate that has signed beside those that the application has.
+fn thumbprints(bundle: &Bundle, listed: &[String]) -> String {
+    let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
+    format!(
+        "It was signed with certificate {} (SHA-256 {}); the application was last seen to have {listed}",
+        bundle.sha1(),
+        bundle.thumbprint()
+    )
 }
 
 /// Takes a value out of a text, or as much of its beginning as is there.

@@ -30,7 +30,7 @@ pub(super) struct Asked {
     pub(super) doing: String,
     /// Whose permission is missing if there is none.
     pub(super) about: About,
-    /// What it counts as; nothing if it only reads.
+    /// What it counts as; most reads as nothing.
     pub(super) counts: Vec<Scope>,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum About {
 impl Asked {
     /// Whether it changes something.
     pub(super) fn changes(&self) -> bool {
-        !self.counts.is_empty()
+        self.counts.iter().any(|scope| !matches!(scope, Scope::CertificateReads(_)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How Graph writes applications and their secrets in JSON (AZURE 1.2), as far as they are read. Pure.
+//! How Graph writes applications with their secrets and certificates in JSON (AZURE 1.2, 1.4), as far as they are read. Pure.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::{
     api::{ClientId, KeyId, grant::CredentialKind},
-    facts::{Application, Credential, ObjectId},
+    facts::{Application, Credential, ObjectId, certificate::shown_thumbprint},
 };
 
-/// What of an application is asked for. Not its certificates: Graph answers that 150 times a minute in the whole tenant.
-pub(super) const SELECT: &str = "$select=id,appId,signInAudience,passwordCredentials";
+/// What of each application is asked for, where it is all of them.
+pub(super) const SELECT: &str = "$select=id,appId,signInAudience,passwordCredentials,keyCredentials";
 
 /// How many secrets Entra allows where personal accounts may sign in.
 const MOST_SECRETS_OF_PERSONAL: usize = 2;
@@ -24,6 +24,7 @@ pub(super) struct Told {
     app_id: Option<ClientId>,
     sign_in_audience: Option<String>,
     password_credentials: Option<Vec<Password>>,
+    key_credentials: Option<Vec<Certificate>>,
     #[serde(rename = "@removed")]
     removed: Option<IgnoredAny>,
 }
@@ -38,25 +39,44 @@ struct Password {
     end_date_time: Option<Timestamp>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Certificate {
+    key_id: KeyId,
+    display_name: Option<String>,
+    custom_key_identifier: Option<String>,
+    start_date_time: Option<Timestamp>,
+    end_date_time: Option<Timestamp>,
+}
+
 impl Told {
     /// Whether it is told that the application is gone.
     pub(super) fn is_removed(&self) -> bool {
         self.removed.is_some()
     }
 
-    /// The same, with secrets that are not told taken for none.
-    pub(super) fn with_no_secrets_if_none_are_told(self) -> Self {
-        Self { password_credentials: Some(self.password_credentials.unwrap_or_default()), ..self }
+    /// The same, with credentials that are not told taken for none.
+    pub(super) fn with_none_if_none_are_told(self) -> Self {
+        Self {
+            password_credentials: Some(self.password_credentials.unwrap_or_default()),
+            key_credentials: Some(self.key_credentials.unwrap_or_default()),
+            ..self
+        }
     }
 
     /// The application, if everything about it was told.
     pub(super) fn whole(self) -> Option<(ClientId, Application)> {
-        let (client_id, audience, passwords) = (self.app_id?, self.sign_in_audience?, self.password_credentials?);
+        let (client_id, audience) = (self.app_id?, self.sign_in_audience?);
+        let (passwords, certificates) = (self.password_credentials?, self.key_credentials?);
         let personal = matches!(audience.as_str(), "AzureADandPersonalMicrosoftAccount" | "PersonalMicrosoftAccount");
         let application = Application {
             object_id: ObjectId(self.id),
             most_secrets: personal.then_some(MOST_SECRETS_OF_PERSONAL),
-            credentials: passwords.into_iter().map(Credential::from).collect(),
+            credentials: passwords
+                .into_iter()
+                .map(Credential::from)
+                .chain(certificates.into_iter().map(Credential::from))
+                .collect(),
         };
         Some((client_id, application))
     }
@@ -71,6 +91,19 @@ impl From<Password> for Credential {
             hint: password.hint,
             start: password.start_date_time,
             end: password.end_date_time,
+        }
+    }
+}
+
+impl From<Certificate> for Credential {
+    fn from(certificate: Certificate) -> Self {
+        Self {
+            key_id: certificate.key_id,
+            kind: CredentialKind::Certificate,
+            display_name: certificate.display_name,
+            hint: certificate.custom_key_identifier.as_deref().and_then(shown_thumbprint),
+            start: certificate.start_date_time,
+            end: certificate.end_date_time,
         }
     }
 }
@@ -148,6 +181,11 @@ mod tests {
                 "keyId": "00000000-0000-0000-0000-000000000009",
                 "startDateTime": "2019-09-09T19:50:29.3086381Z", "endDateTime": "2021-09-09T19:50:29.3086381Z",
             }],
+            "keyCredentials": [{
+                "customKeyIdentifier": "52ED9B50A1B2C3D4E5F60718293A4B5C6D7E8F90", "displayName": "CN=web", "key": null,
+                "keyId": "00000000-0000-0000-0000-00000000000a", "type": "AsymmetricX509Cert", "usage": "Verify",
+                "startDateTime": "2023-01-12T09:31:26Z", "endDateTime": "2024-01-11T15:31:26Z",
+            }],
         }))
         .unwrap();
         told.whole().unwrap().1
@@ -157,10 +195,13 @@ mod tests {
     #[test]
     fn an_application_is_read_as_graph_writes_it() {
         let read = told("AzureADMyOrg");
-        assert_eq!((read.most_secrets, read.credentials.len()), (None, 1));
+        assert_eq!((read.most_secrets, read.credentials.len()), (None, 2));
         let secret = &read.credentials[0];
         assert_eq!((secret.hint.as_deref(), secret.kind), (Some("abc"), CredentialKind::ClientSecret));
         assert_eq!(secret.end, Some("2021-09-09T19:50:29.3086381Z".parse().unwrap()));
+        let certificate = &read.credentials[1];
+        let thumbprint = "52ed9b50a1b2c3d4e5f60718293a4b5c6d7e8f90";
+        assert_eq!((certificate.hint.as_deref(), certificate.kind), (Some(thumbprint), CredentialKind::Certificate));
     }
 
     /// AZURE 1.2: two secrets where personal accounts sign in.

@@ -16,6 +16,7 @@ use uuid::{Builder, Uuid};
 
 use super::{
     codes::{Class, Refusal},
+    key::Key,
     presented::Presented,
 };
 use crate::{
@@ -36,17 +37,22 @@ pub fn for_proofs(builder: ClientBuilder) -> ClientBuilder {
     builder.pool_max_idle_per_host(0).redirect(redirect::Policy::none())
 }
 
-/// Signs in once as an application with a client secret, and says what that has shown. `http` is built
+/// Signs in once as an application with what it has, and says what that has shown. `http` is built
 /// [`for_proofs`].
 pub async fn sign_in(
     http: &reqwest::Client,
     authority: &HttpsUrl,
     tenant: TenantId,
     client_id: ClientId,
-    secret: &SecretString,
+    key: &Key,
     scope: &Scope,
 ) -> Verdict {
-    Asked::new(tenant, client_id).ask(http, authority, Presented::Secret(secret), scope).await
+    let asked = Asked::new(tenant, client_id);
+    let statement = key.statement(client_id, &token_url(authority, tenant));
+    match presented(key, statement.as_ref()) {
+        Some(presented) => asked.ask(http, authority, presented, scope).await,
+        None => Verdict::Unheard(asked.unsigned()),
+    }
 }
 
 /// The same on a connection of its own, unless the tenant is known not to answer, or the application has signed in too
@@ -56,10 +62,15 @@ pub async fn prove(
     authority: &HttpsUrl,
     tenant: TenantId,
     client_id: ClientId,
-    secret: &SecretString,
+    key: &Key,
     scope: &Scope,
 ) -> Verdict {
-    Asked::new(tenant, client_id).prove(wire, authority, Presented::Secret(secret), scope).await
+    let asked = Asked::new(tenant, client_id);
+    let statement = key.statement(client_id, &token_url(authority, tenant));
+    match presented(key, statement.as_ref()) {
+        Some(presented) => asked.prove(wire, authority, presented, scope).await,
+        None => Verdict::Unheard(asked.unsigned()),
+    }
 }
 
 /// The same with a token of somebody whom the application trusts, if it does: `expected` is what the federated credential
@@ -74,6 +85,19 @@ pub async fn exchange(
     expected: &Claims,
 ) -> Verdict {
     Asked::new(tenant, client_id).prove(wire, authority, Presented::Token(assertion, expected), scope).await
+}
+
+/// Where tokens are issued, which is also whom a statement is for.
+fn token_url(authority: &HttpsUrl, tenant: TenantId) -> String {
+    format!("{}/{tenant}/oauth2/v2.0/token", authority.as_str().trim_end_matches('/'))
+}
+
+/// What is presented of a key; nothing if it could not sign.
+fn presented<'a>(key: &'a Key, statement: Option<&'a SecretString>) -> Option<Presented<'a>> {
+    match key {
+        Key::Secret(secret) => Some(Presented::Secret(secret)),
+        Key::Certificate { bundle, listed } => Some(Presented::Statement(statement?, bundle, listed)),
+    }
 }
 
 /// What was asked, for messages.
@@ -145,7 +169,7 @@ impl Asked {
         scope: &Scope,
     ) -> Verdict {
         let Self { tenant, client_id, request_id } = self;
-        let url = format!("{}/{tenant}/oauth2/v2.0/token", authority.as_str().trim_end_matches('/'));
+        let url = token_url(authority, tenant);
         let client_id = client_id.to_string();
         let mut form = vec![("grant_type", "client_credentials"), ("client_id", &client_id)];
         form.extend(presented.form());
@@ -273,6 +297,16 @@ impl Asked {
         }
     }
 
+    fn unsigned(self) -> Trouble {
+        Trouble {
+            reason: Reason::InternalError,
+            effect: Effect::NotSent,
+            message: format!("{}: the certificate's key could not sign", self.doing()),
+            remedy: "Nothing: it is tried again. If it lasts, replace the certificate".into(),
+            ..self.trouble(&HeaderMap::new())
+        }
+    }
+
     fn unheard(self, error: &reqwest::Error) -> Trouble {
         let (what, remedy) = if error.is_timeout() {
             (
@@ -340,7 +374,7 @@ mod tests {
         let (tenant, client_id) = (TenantId(Uuid::nil()), ClientId(Uuid::nil()));
         let (authority, scope) =
             ("https://login.microsoftonline.com".into(), "https://graph.microsoft.com/.default".into());
-        let verdict = prove(&wire, &authority, tenant, client_id, &"s3cret".into(), &scope).await;
+        let verdict = prove(&wire, &authority, tenant, client_id, &Key::Secret("s3cret".into()), &scope).await;
         let Verdict::Unheard(trouble) = verdict else { panic!("{verdict:?}") };
         assert_eq!((trouble.reason, trouble.effect), (Reason::Throttled, Effect::NotSent));
         assert_eq!(trouble.retry_after, Some(Duration::from_secs(10)));

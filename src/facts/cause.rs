@@ -54,6 +54,8 @@ pub enum Cause {
     ShortLife,
     /// It is time.
     Renewal,
+    /// The Secret from which it is taken has another certificate.
+    SourceRenewed,
     /// It was there already, and the spec names it.
     Adopted,
 }
@@ -69,6 +71,7 @@ impl Cause {
         Self::Expired,
         Self::ShortLife,
         Self::Renewal,
+        Self::SourceRenewed,
         Self::Adopted,
     ];
 
@@ -84,6 +87,7 @@ impl Cause {
             Self::Expired => "Expired",
             Self::ShortLife => "ShortLife",
             Self::Renewal => "Renewal",
+            Self::SourceRenewed => "SourceRenewed",
             Self::Adopted => "Adopted",
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
-use super::target::PUBLIC_KEYS;
+use super::target::{PATH_KEY, PUBLIC_KEYS};
 use crate::api::consumers::WorkloadKind;
 
 /// The workloads and pods of a namespace.
@@ -119,7 +119,7 @@ impl Reading {
     /// Whether what is read may be the secret: all that is published is, but for the names of the place to sign in at.
     #[must_use]
     pub fn may_be_secret(&self) -> bool {
-        self.key.as_deref().is_none_or(|key| !PUBLIC_KEYS.contains(&key))
+        self.key.as_deref().is_none_or(|key| !PUBLIC_KEYS.contains(&key) && key != PATH_KEY)
     }
 }
 

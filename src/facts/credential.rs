@@ -38,7 +38,7 @@ pub struct Credential {
     pub kind: CredentialKind,
     /// The name that Entra shows, in which our mark stands.
     pub display_name: Option<String>,
-    /// The first three characters of a secret.
+    /// What tells its value from others: the first three characters of a secret, the SHA-1 of a certificate.
     pub hint: Option<String>,
     /// From when on it is valid.
     pub start: Option<Timestamp>,

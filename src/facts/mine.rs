@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
-use super::{Kept, Nonce, Sequence, TargetId, Trouble, Verdict, WorkloadId};
+use super::{Kept, ListSeen, Nonce, Sequence, TargetId, Trouble, Verdict, WorkloadId};
 use crate::api::KeyId;
 
 /// What this process remembers.
@@ -35,6 +35,8 @@ pub struct Mine {
     pub disabled: BTreeMap<TargetId, Sequence>,
     /// What it has removed from the application, and when; reads show it a while longer.
     pub removed: BTreeMap<KeyId, Timestamp>,
+    /// What it has seen of the application's list of certificates, since it last had something to do with it.
+    pub list: Option<ListSeen>,
     /// How far the proofs of federated credentials are, by their ID.
     pub exchanges: BTreeMap<KeyId, Proof>,
     /// The `ServiceAccount`s of which it may not have tokens.
@@ -205,6 +207,12 @@ pub enum Work {
     Opening,
     /// Minting.
     Minting,
+    /// Making a key and a certificate, or taking them from a Secret.
+    Making,
+    /// Looking at the Secret that a certificate is taken from.
+    Source,
+    /// Reading or writing the application's list of certificates.
+    Listing,
     /// Keeping.
     Keeping,
     /// Writing how far a record is.
@@ -252,6 +260,9 @@ impl fmt::Display for Work {
             Self::Application => out.write_str("reading the application"),
             Self::Opening => out.write_str("opening a record"),
             Self::Minting => out.write_str("minting"),
+            Self::Making => out.write_str("making a certificate"),
+            Self::Source => out.write_str("looking at the source of the certificate"),
+            Self::Listing => out.write_str("the application's certificates"),
             Self::Keeping => out.write_str("keeping"),
             Self::Noting => out.write_str("writing to a record"),
             Self::Proving => out.write_str("proving"),

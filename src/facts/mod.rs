@@ -2,9 +2,10 @@
 //! values never come here: facts name a credential by its key ID.
 //!
 //! Reading order: [`mark`], [`credential`], [`trouble`] and [`verdict`] (what calls outside bring), [`federated`],
-//! [`cause`], [`record`], [`target`], [`consumer`], [`mine`] (what one process remembers), [`observation`].
+//! [`certificate`], [`cause`], [`record`], [`target`], [`consumer`], [`mine`] (what one process remembers), [`observation`].
 
 pub mod cause;
+pub mod certificate;
 pub mod consumer;
 pub mod credential;
 pub mod federated;
@@ -18,6 +19,7 @@ pub mod trouble;
 pub mod verdict;
 
 pub use cause::{Adopted, Cause};
+pub use certificate::{ListSeen, ListWritten, ListedKey, Source, Thumbprint};
 pub use consumer::{
     Consumers, Hindrance, Identity, Maker, Means, PodSeen, Progress, Reading, ScheduleSeen, SeenBy, WorkloadId,
     WorkloadSeen,

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{AccountSeen, Application, Consumers, Federated, Mine, Owner, Record, TargetId, TargetState, Trouble};
+use super::{
+    AccountSeen, Application, Consumers, Federated, Mine, Owner, Record, Source, TargetId, TargetState, Trouble,
+};
 use crate::api::{ClientId, Declared, EntraAppCredential, EntraTenant, EntraTenantSpec, kinds::Identity};
 
 /// What is known about one `EntraAppCredential` and its surroundings.
@@ -36,6 +38,8 @@ pub struct Observation {
     pub targets: BTreeMap<TargetId, Looked<TargetState>>,
     /// What federation rests on.
     pub federation: Federation,
+    /// The Secret that a certificate is taken from.
+    pub source: Option<Looked<Source>>,
     /// The workloads and pods of the namespace.
     pub consumers: Option<Consumers>,
     /// Whether the tenant has paused itself.

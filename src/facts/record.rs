@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Adopted, Cause, Claims, Nonce, Owner, Sequence, TargetId};
+use super::{Adopted, Cause, Claims, Nonce, Owner, Sequence, TargetId, Thumbprint};
 use crate::api::{ClientId, KeyId, TenantId, grant::CredentialKind};
 
 /// The type of Secret that a record is.
@@ -31,6 +31,7 @@ const ATTEMPTS: &str = "keywright.dev/attempts";
 const CLAIMS: &str = "keywright.dev/claims";
 const ISSUED_AT: &str = "keywright.dev/issued-at";
 const EXPIRES_AT: &str = "keywright.dev/expires-at";
+const THUMBPRINT: &str = "keywright.dev/thumbprint";
 const REPLACES: &str = "keywright.dev/replaces";
 const STAGE: &str = "keywright.dev/stage";
 const PUBLISHED_TO: &str = "keywright.dev/published-to";
@@ -125,6 +126,8 @@ pub struct Kept {
     pub issued_at: Timestamp,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+    /// Which certificate, if it is one.
+    pub thumbprint: Option<Thumbprint>,
 }
 
 /// Publishing and abandoning exclude each other, and both are set by compare-and-swap before the first target is written.
@@ -290,6 +293,7 @@ impl Entry {
             (KEY_ID, kept.map(|kept| kept.key_id.to_string())),
             (ISSUED_AT, time(kept.map(|kept| kept.issued_at))),
             (EXPIRES_AT, time(kept.and_then(|kept| kept.expires_at))),
+            (THUMBPRINT, kept.and_then(|kept| kept.thumbprint.as_ref()).map(ToString::to_string)),
             (STAGE, self.stage.as_str().map(str::to_owned)),
             (PUBLISHED_TO, (!self.published_to.is_empty()).then(|| list(&self.published_to))),
             (VERIFIED_AT, time(self.verified_at)),
@@ -341,7 +345,7 @@ fn kind(texts: &Texts) -> Result<CredentialKind, NotARecord> {
 fn kept(texts: &Texts) -> Result<Option<Kept>, NotARecord> {
     let Some(key_id) = optional(texts, KEY_ID)? else { return Ok(None) };
     let (issued_at, expires_at) = (required(texts, ISSUED_AT)?, optional(texts, EXPIRES_AT)?);
-    Ok(Some(Kept { key_id: KeyId(key_id), issued_at, expires_at }))
+    Ok(Some(Kept { key_id: KeyId(key_id), issued_at, expires_at, thumbprint: optional(texts, THUMBPRINT)? }))
 }
 
 fn stage(texts: &Texts) -> Result<Stage, NotARecord> {

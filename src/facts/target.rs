@@ -11,6 +11,9 @@ use crate::api::{
 /// The keys of a published Secret that are no secret: where to sign in, and as what.
 pub const PUBLIC_KEYS: [&str; 3] = ["AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
 
+/// The key of a published Secret that says where a certificate is to be mounted, which is no secret either.
+pub const PATH_KEY: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+
 /// A place to publish to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetId {

@@ -54,6 +54,12 @@ words! {
     Placeholder {
         /// The client secret.
         ClientSecret = "clientSecret",
+        /// The certificate in PEM, and those that vouch for it.
+        Certificate = "certificate",
+        /// Its key in PEM.
+        PrivateKey = "privateKey",
+        /// Both in one text.
+        CredentialPem = "credentialPem",
         /// The client ID of the application.
         ClientId = "clientId",
         /// The ID of the tenant.
@@ -84,6 +90,7 @@ impl Placeholder {
     pub fn of(kind: CredentialKind) -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(move |placeholder| match placeholder {
             Self::ClientSecret => kind == CredentialKind::ClientSecret,
+            Self::Certificate | Self::PrivateKey | Self::CredentialPem => kind == CredentialKind::Certificate,
             Self::KeyId | Self::ExpiresAt => kind != CredentialKind::Federated,
             Self::ClientId | Self::TenantId | Self::AuthorityHost => true,
         })
@@ -205,11 +212,24 @@ fn quoted(name: &str) -> String {
     name.chars().take(LONGEST_QUOTE).collect()
 }
 
+/// A certificate with its key, as text.
+#[derive(Debug, Clone, Default)]
+pub struct Pem {
+    /// The certificate, and those that vouch for it.
+    pub certificates: String,
+    /// Its key.
+    pub key: SecretString,
+    /// Both.
+    pub both: SecretString,
+}
+
 /// What the placeholders stand for. What a kind of credential lacks is empty; no template of that kind asks for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
     /// The client secret.
     pub client_secret: Option<&'a SecretString>,
+    /// The certificate with its key.
+    pub certificate: Option<&'a Pem>,
     /// The client ID of the application.
     pub client_id: ClientId,
     /// The ID of the tenant.
@@ -224,10 +244,12 @@ pub struct Values<'a> {
 
 impl Values<'_> {
     fn get(&self, placeholder: Placeholder) -> Zeroizing<String> {
+        let text = |text: Option<&SecretString>| text.map(|text| text.expose_secret().to_owned()).unwrap_or_default();
         Zeroizing::new(match placeholder {
-            Placeholder::ClientSecret => {
-                self.client_secret.map(|secret| secret.expose_secret().to_owned()).unwrap_or_default()
-            }
+            Placeholder::ClientSecret => text(self.client_secret),
+            Placeholder::Certificate => self.certificate.map(|pem| pem.certificates.clone()).unwrap_or_default(),
+            Placeholder::PrivateKey => text(self.certificate.map(|pem| &pem.key)),
+            Placeholder::CredentialPem => text(self.certificate.map(|pem| &pem.both)),
             Placeholder::ClientId => self.client_id.to_string(),
             Placeholder::TenantId => self.tenant_id.to_string(),
             Placeholder::AuthorityHost => self.authority_host.to_owned(),
@@ -254,6 +276,7 @@ mod tests {
         let secret = SecretString::from(SECRET);
         let values = Values {
             client_secret: Some(&secret),
+            certificate: None,
             client_id: ClientId(Uuid::from_u128(1)),
             tenant_id: TenantId(Uuid::from_u128(2)),
             authority_host: "https://login.microsoftonline.com/",
@@ -303,11 +326,32 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_without_a_secret_has_no_placeholder_for_one() {
-        for kind in [CredentialKind::Certificate, CredentialKind::Federated] {
-            let error = Template::parse("{{ clientSecret }}", kind).unwrap_err().to_string();
-            assert!(error.contains("stands for nothing; there are clientId, tenantId, authorityHost"), "{error}");
-        }
+    fn a_kind_has_no_placeholder_for_the_value_of_another() {
+        let names = |kind| {
+            let error = Template::parse("{{ no }}", kind).unwrap_err().to_string();
+            error.trim_start_matches("{{ no }} stands for nothing; there are ").to_owned()
+        };
+        let certificate = "certificate, privateKey, credentialPem, clientId, tenantId, authorityHost, keyId, expiresAt";
+        assert_eq!(names(CredentialKind::Certificate), certificate);
+        assert_eq!(names(CredentialKind::Federated), "clientId, tenantId, authorityHost");
+        assert!(names(CredentialKind::ClientSecret).starts_with("clientSecret, clientId"));
+    }
+
+    #[test]
+    fn a_certificate_is_put_in_whole_or_in_parts() {
+        let pem = Pem { certificates: "chain".into(), key: "key".into(), both: "both".into() };
+        let values = Values {
+            client_secret: None,
+            certificate: Some(&pem),
+            client_id: ClientId(Uuid::nil()),
+            tenant_id: TenantId(Uuid::nil()),
+            authority_host: "",
+            key_id: None,
+            expires_at: None,
+        };
+        let rendered = |text| Template::parse(text, CredentialKind::Certificate).unwrap().render(&values);
+        assert_eq!(rendered("{{ credentialPem }}").expose_secret(), "both");
+        assert_eq!(rendered("{{ privateKey }} {{ certificate | json }}").expose_secret(), "key \"chain\"");
     }
 
     #[test]
@@ -316,6 +360,7 @@ mod tests {
             "{:?}",
             parsed("{{ clientId }}").unwrap().render(&Values {
                 client_secret: None,
+                certificate: None,
                 client_id: ClientId(Uuid::nil()),
                 tenant_id: TenantId(Uuid::nil()),
                 authority_host: "",

@@ -7,11 +7,7 @@ use super::{
     step::Step,
 };
 use crate::{
-    api::{
-        KeyId, Reason,
-        grant::{Allowance, CredentialKind},
-        rotation::Adopt,
-    },
+    api::{KeyId, Reason, grant::Allowance, rotation::Adopt},
     facts::{Adopted, Application, Cause, Credential, Entry, Kept, Record, TargetId},
 };
 
@@ -33,20 +29,25 @@ pub(super) fn go_on(scene: &Scene<'_>, record: &Record) -> Ruling {
 }
 
 fn keep(scene: &Scene<'_>, application: &Application, adopt: &Adopt, record: Option<&Record>, blank: Entry) -> Ruling {
-    let secrets = || application.credentials.iter().filter(|one| one.kind == CredentialKind::ClientSecret);
-    let found = secrets().find(|one| one.key_id == adopt.key_id && !one.is_expired(scene.now));
+    let all = || application.credentials.iter().filter(|one| one.kind == scene.request.kind);
+    let found = all().find(|one| one.key_id == adopt.key_id && !one.is_expired(scene.now));
     let Some(found) = found else {
         let what = format!(
-            "spec.adopt.keyId: application {} has no valid secret {}; correct it, or remove spec.adopt to have one minted",
+            "spec.adopt.keyId: application {} has no valid credential {} of this kind; correct it, or remove spec.adopt to have one minted",
             scene.request.spec.client_id, adopt.key_id
         );
         return Ruling::wait(Reason::AdoptionRefused, what, Some(after(scene.now, scene.timing.drift)));
     };
     let like_it = |one: &Credential| one.hint.is_some() && one.hint == found.hint && one.key_id != found.key_id;
-    let adopted = if secrets().any(like_it) { Adopted::OneOfSeveral } else { Adopted::Certain };
+    let adopted = if all().any(like_it) { Adopted::OneOfSeveral } else { Adopted::Certain };
     // Whoever reads it where it is now is a reader of it like any other.
     let source = adopt.value_from.secret_key_ref.as_ref().map(|source| TargetId::Secret(source.name.clone()));
-    let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
+    let kept = Kept {
+        key_id: found.key_id,
+        issued_at: found.start.unwrap_or(scene.now),
+        expires_at: found.end,
+        thumbprint: None,
+    };
     let entry = Entry {
         cause: Some(Cause::Adopted),
         adopted: Some(adopted),

@@ -6,12 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Timing, migrate, removal,
+    Timing,
+    certificate::source,
+    migrate, removal,
     scene::{Ruling, Scene, after, before},
     step::Step,
 };
 use crate::{
-    api::{KeyId, Reason, consumers::ExternalHolder},
+    api::{KeyId, Reason, consumers::ExternalHolder, status::EffectivePolicy},
     facts::{Cause, Kept, Missing, Observation, Owner, Record},
 };
 
@@ -33,6 +35,12 @@ pub(super) fn cause(scene: &Scene<'_>) -> Option<Cause> {
         let changed = migrate::used(scene).next().is_some();
         return Some(if changed { Cause::KindChanged } else { Cause::FirstIssue });
     };
+    let why = why(scene, kept);
+    if source::name(scene).is_some() { source::cause(scene, kept, why) } else { why }
+}
+
+/// Why another one is due than what is published.
+fn why(scene: &Scene<'_>, kept: &Kept) -> Option<Cause> {
     let spec = scene.request.spec;
     let issued_after = spec.rotation.as_ref().and_then(|rotation| rotation.issued_after.as_ref());
     if is_compromised(scene, kept.key_id) {
@@ -170,11 +178,15 @@ fn is_certain(missing: &Missing, timing: &Timing) -> bool {
 
 /// Whether what is left is needed to bring the next one to everybody.
 fn is_short_lived(scene: &Scene<'_>, kept: &Kept) -> bool {
-    let policy = scene.policy;
-    let needed = 2 * policy.rollout.timeout.0 + policy.min_overlap.0 + policy.verification.timeout.0;
+    let (policy, needed) = (scene.policy, needed(scene.policy));
     // A credential that never had that much is renewed when it is time, and not at once and for ever.
     let needed = policy.renew_before.map_or(needed, |before| needed.min(before.0 / 2));
     kept.expires_at.is_some_and(|end| after(scene.now, needed) >= end)
+}
+
+/// How long it may take to bring another one to everybody.
+pub(super) fn needed(policy: &EffectivePolicy) -> Duration {
+    2 * policy.rollout.timeout.0 + policy.min_overlap.0 + policy.verification.timeout.0
 }
 
 fn renewal(scene: &Scene<'_>, kept: &Kept) -> Option<Timestamp> {

@@ -250,7 +250,7 @@ fn remove(scene: &Scene<'_>, because: Removable) -> Ruling {
         Removable::Migrated => migrate::part_with(scene, record, may_go),
         _ => may_go,
     });
-    scene.effect(Step::Remove { key_id, because })
+    removal::take_away(scene, key_id, because)
 }
 
 /// Whether nobody is left who uses what was published, under whatever name.

@@ -83,6 +83,7 @@ impl World {
             application: None,
             targets: BTreeMap::new(),
             federation: Federation::default(),
+            source: None,
             consumers: None,
             braked: None,
             mine: Mine::default(),

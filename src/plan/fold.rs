@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{ending, evidence, federated, outcome::Outcome, step::Step};
+use super::{certificate, ending, evidence, federated, outcome::Outcome, step::Step};
 use crate::{
     api::{KeyId, Reason},
     facts::{
-        Application, Consumers, CopySeen, Effect, Failing, Fate, Kept, Looked, Missing, Nonce, Observation, OwnAttempt,
+        Application, Consumers, CopySeen, Effect, Failing, Fate, Looked, Missing, Nonce, Observation, OwnAttempt,
         Proof, Record, Rolled, SeenBy, Sequence, Service, Stage, TargetState, Tried, Trouble, Verdict, Work,
         WorkloadSeen,
     },
@@ -38,6 +38,15 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Written(record) => written(seen, step, *record, begun_at),
         Outcome::Rehearsed => set_fate(seen, step, Fate::Rehearsed),
         Outcome::Minted(kept) => set_fate(seen, step, Fate::Held { kept, unsettled: false, in_doubt: false }),
+        Outcome::Source(looked) => seen.source = Some(looked),
+        Outcome::List(looked, keys) => {
+            certificate::fold::read(seen, looked.at, keys);
+            application(seen, looked);
+        }
+        Outcome::Listed => {
+            certificate::fold::written(seen, step, now);
+            removed(seen, step, now);
+        }
         Outcome::Outpaced => outpaced(seen, step),
         Outcome::Overtaken => overtaken(seen, step),
         Outcome::Lost => lost(seen, step),
@@ -59,7 +68,7 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
         Outcome::Forgotten => forgotten(seen, step),
         Outcome::Detained { detained, deleted_at } => ending::fold(seen, detained, deleted_at),
         Outcome::Expired => stale(seen),
-        Outcome::Failed(trouble) => unsuccessful(seen, step, &trouble, begun_at),
+        Outcome::Failed(trouble) => unsuccessful(seen, step, &trouble, begun_at, now),
     }
 }
 
@@ -147,7 +156,11 @@ fn attempt<'a>(seen: &'a mut Observation, sequence: Sequence, nonce: &Nonce) -> 
 }
 
 fn set_fate(seen: &mut Observation, step: &Step, fate: Fate) {
-    if let Step::Rehearse { record } | Step::Mint { record, .. } | Step::Keep { record, .. } = step {
+    if let Step::Rehearse { record }
+    | Step::Mint { record, .. }
+    | Step::Make { record, .. }
+    | Step::Keep { record, .. } = step
+    {
         set_fate_of(seen, record, fate);
     }
 }
@@ -187,9 +200,11 @@ fn lost(seen: &mut Observation, step: &Step) {
     let Step::Settle { sequence, nonce } = step else { return };
     seen.records.listed_at = None;
     let Some(own) = attempt(seen, *sequence, nonce) else { return };
-    if let Fate::Held { kept: Kept { key_id, .. }, in_doubt, .. } = &own.fate {
-        let (key_id, in_doubt): (KeyId, bool) = (*key_id, *in_doubt);
-        if in_doubt {
+    if let Fate::Held { kept, in_doubt, .. } = &own.fate {
+        let (key_id, in_doubt): (KeyId, bool) = (kept.key_id, *in_doubt);
+        if certificate::fold::is_of_no_consequence(kept) {
+            own.fate = Fate::Nothing;
+        } else if in_doubt {
             seen.mine.attempts.retain(|own| own.sequence != *sequence || own.nonce != *nonce);
         } else {
             own.fate = Fate::Lost { key_id };
@@ -325,7 +340,11 @@ fn disabled(seen: &mut Observation, step: &Step) {
 }
 
 fn removed(seen: &mut Observation, step: &Step, now: Timestamp) {
-    let (Step::Remove { key_id, .. } | Step::Withdraw { key_id, .. }) = step else { return };
+    let (Step::Remove { key_id, .. } | Step::Withdraw { key_id, .. } | Step::WriteList { drop: Some((key_id, _)), .. }) =
+        step
+    else {
+        return;
+    };
     seen.mine.removed.insert(*key_id, now);
     let gone = |own: &OwnAttempt| matches!(&own.fate, Fate::Lost { key_id: lost } if lost == key_id);
     seen.mine.attempts.retain(|own| !gone(own));
@@ -338,7 +357,7 @@ fn forgotten(seen: &mut Observation, step: &Step) {
 }
 
 /// What a failure leaves behind depends on whether its effect is excluded.
-fn unsuccessful(seen: &mut Observation, step: &Step, trouble: &Trouble, begun_at: Timestamp) {
+fn unsuccessful(seen: &mut Observation, step: &Step, trouble: &Trouble, begun_at: Timestamp, now: Timestamp) {
     match (step, trouble.effect) {
         (Step::Mint { .. }, Effect::Unknown) => set_fate(seen, step, Fate::Unknown { sent_at: begun_at }),
         (Step::Mint { .. }, Effect::Refused | Effect::NotSent) => set_fate(seen, step, Fate::Nothing),
@@ -364,6 +383,9 @@ fn unsuccessful(seen: &mut Observation, step: &Step, trouble: &Trouble, begun_at
         (Step::Establish { .. } | Step::Withdraw { .. }, Effect::Unknown | Effect::Refused) => {
             seen.federation.credentials = None;
         }
+        // Its key ID says whether it came through.
+        (Step::WriteList { .. }, Effect::Unknown) => certificate::fold::written(seen, step, now),
+        (Step::WriteList { .. }, Effect::Refused) => certificate::fold::refused(seen),
         // It may say by now what it was to say.
         (Step::Annotate { account, .. }, Effect::Unknown) => drop(seen.federation.accounts.remove(account)),
         (Step::ReadApplication, _) if trouble.reason == Reason::ApplicationNotFound => seen.application = None,

@@ -6,14 +6,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    adopt, attempts, blast, due, proof,
+    adopt, attempts, blast,
+    certificate::{self, list, source},
+    due, proof,
     scene::{Ruling, Scene, after, unless_passed},
     step::Step,
     target,
     timing::doubling,
 };
 use crate::{
-    api::Reason,
+    api::{Reason, grant::CredentialKind},
     facts::{
         Application, Attempt, Cause, Credential, Entry, Fate, Kept, Mark, OwnAttempt, Record, Sequence, TargetId,
         TargetState, Work,
@@ -48,7 +50,10 @@ pub(super) fn bring_on_its_way(scene: &Scene<'_>) -> Ruling {
         Some(record) if record.deleting => proof::give_up(scene, record, record.entry.kept.as_ref()),
         Some(record) => match &record.entry.kept {
             None => mint(scene, record),
-            Some(kept) => proof::prove(scene, record, kept),
+            Some(kept) => {
+                unless_passed!(list::enlist(scene, record, kept));
+                proof::prove(scene, record, kept)
+            }
         },
         None => {
             unless_passed!(rebuild_what_is_ahead(scene));
@@ -172,7 +177,12 @@ fn carried(
         let mark = Mark { owner: scene.seen.owner.clone(), sequence: carried.sequence?, nonce: carried.nonce.clone()? };
         let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
         let known = found.mark().as_ref() == Some(&mark) && !found.is_expired(scene.now);
-        let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
+        let kept = Kept {
+            key_id: found.key_id,
+            issued_at: found.start.unwrap_or(scene.now),
+            expires_at: found.end,
+            thumbprint: None,
+        };
         let rebuilt = Attempt { nonce: mark.nonce, ..scene.new_attempt() };
         let taken = scene.record(mark.sequence).is_some();
         let published_to = vec![id.clone()];
@@ -184,9 +194,9 @@ fn carried(
 
 /// Whether Entra has room for one more: it is never made by removing somebody else's.
 fn room(scene: &Scene<'_>, application: &Application) -> Ruling {
-    let count = application.credentials.len();
+    let count = application.credentials.iter().filter(|one| one.kind == CredentialKind::ClientSecret).count();
     match application.most_secrets {
-        Some(most) if count >= most => Ruling::wait(
+        Some(most) if count >= most && scene.request.kind == CredentialKind::ClientSecret => Ruling::wait(
             Reason::TooManyCredentials,
             format!(
                 "application {} may have {most} secrets, since personal accounts may sign in, and has {count}: remove one that \
@@ -222,6 +232,11 @@ fn may_mint(scene: &Scene<'_>) -> Ruling {
         let what = "the namespace is being deleted, so nothing is minted in it";
         return Ruling::wait(Reason::NamespaceTerminating, what, None);
     }
+    if source::name(scene).is_some()
+        && let Err(ruling) = source::usable(scene)
+    {
+        return ruling;
+    }
     match scene.held_off(&Work::Minting) {
         Some(wait) => Ruling::Wait(wait),
         None => Ruling::Pass,
@@ -243,6 +258,7 @@ fn mint(scene: &Scene<'_>, record: &Record) -> Ruling {
             unless_passed!(may_mint(scene));
             scene.attempt(Step::Rehearse { record: Box::new(record.clone()) })
         }
+        Fate::Rehearsed if in_time && certificate::is_about_them(scene) => certificate::make(scene, record),
         Fate::Rehearsed if in_time => {
             unless_passed!(may_mint(scene));
             // A policy that allows just this lifetime counts from Entra's clock, which may be ahead of ours.
@@ -331,7 +347,12 @@ fn already_there(
         let nonce = carried.nonce.clone().filter(|nonce| record.entry.knows(nonce))?;
         let found = application.credentials.iter().find(|one| Some(one.key_id) == carried.key_id)?;
         let known = found.mark().is_some_and(|mark| mark.nonce == nonce && mark.owner == scene.seen.owner);
-        let kept = Kept { key_id: found.key_id, issued_at: found.start.unwrap_or(scene.now), expires_at: found.end };
+        let kept = Kept {
+            key_id: found.key_id,
+            issued_at: found.start.unwrap_or(scene.now),
+            expires_at: found.end,
+            thumbprint: None,
+        };
         known.then(|| (id.clone(), kept, nonce))
     })
 }

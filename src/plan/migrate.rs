@@ -7,7 +7,9 @@
 use jiff::Timestamp;
 
 use super::{
-    Rule, Wait, due, ending, evidence, federated, forget, holders, issue, proof,
+    Rule, Wait,
+    certificate::list,
+    due, ending, evidence, federated, forget, holders, issue, proof,
     readable::{self, Request},
     removable::Removable,
     removal,
@@ -21,17 +23,19 @@ use crate::{
 };
 
 /// The kinds that may have been there before.
-const KINDS: [CredentialKind; 2] = [CredentialKind::ClientSecret, CredentialKind::Federated];
+const KINDS: [CredentialKind; 3] =
+    [CredentialKind::ClientSecret, CredentialKind::Certificate, CredentialKind::Federated];
 
-/// What is done about secrets where something else is declared now.
-const SECRETS: [Rule; 10] = [
+/// What is done about secrets and certificates where something else is declared now.
+const WITH_VALUES: [Rule; 11] = [
     issue::keep_what_is_held,
+    list::watch_what_was_written,
     removal::remove_what_was_lost,
     ending::keep_the_evidence,
     proof::give_everything_up,
     removal::look_for_what_may_have_been_minted,
     removal::remove_what_is_left_over,
-    take_secrets_back,
+    take_credentials_back,
     removal::remove_what_is_named,
     forget::forget_what_is_gone,
     forget::let_finalizers_go,
@@ -41,7 +45,7 @@ const SECRETS: [Rule; 10] = [
 pub(super) const fn rules(former: CredentialKind) -> &'static [Rule] {
     match former {
         CredentialKind::Federated => &federated::FORMER_RULES,
-        CredentialKind::ClientSecret | CredentialKind::Certificate => &SECRETS,
+        CredentialKind::ClientSecret | CredentialKind::Certificate => &WITH_VALUES,
     }
 }
 
@@ -58,7 +62,7 @@ pub(super) fn former<'a>(scene: &Scene<'a>) -> impl Iterator<Item = Request<'a>>
             !retirement.foreign_key_ids.is_empty() || !retirement.compromised_key_ids.is_empty()
         });
     let former = move |kind: &CredentialKind| {
-        *kind != request.kind && (is_left(*kind) || (named && *kind == CredentialKind::ClientSecret))
+        *kind != request.kind && (is_left(*kind) || (named && *kind != CredentialKind::Federated))
     };
     KINDS.into_iter().filter(former).map(move |kind| Request { kind, former: true, ..request })
 }
@@ -73,7 +77,7 @@ pub(super) fn used<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Record> {
 }
 
 /// What was published goes, one after the other, and then its records.
-fn take_secrets_back(scene: &Scene<'_>) -> Ruling {
+fn take_credentials_back(scene: &Scene<'_>) -> Ruling {
     ending::take_credentials_back(scene, Removable::Migrated)
 }
 

@@ -5,13 +5,14 @@
 //! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] and [`outcome`] (what can be done, and what it brings),
 //! `scene` (what every rule asks), `issue` and `attempts` (from nothing to a kept credential), `proof` (whether it is any good), `publish` and `target` (where it goes), `due` (why another one is), [`window`] and [`blast`] (what may hold it back), [`evidence`] (who has it), `holders`
 //! and `rollout` (who uses it), `gate` (the proofs before an old one goes), `adopt` (one that was there already),
-//! `removal` (the one gate through which credentials leave), `forget` (their records), `federated` (credentials without a value), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with `standing` and
+//! `removal` (the one gate through which credentials leave), `forget` (their records), `certificate` (made first and added afterwards, to a list that is written whole), `federated` (credentials without a value), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with `standing` and
 //! `told` (what people see).
 
 pub mod admit;
 mod adopt;
 mod attempts;
 pub mod blast;
+mod certificate;
 mod due;
 mod ending;
 pub mod evidence;
@@ -45,7 +46,10 @@ pub mod window;
 
 use jiff::Timestamp;
 
-use self::scene::{Ruling, Scene};
+use self::{
+    certificate::{list, source},
+    scene::{Ruling, Scene},
+};
 pub use self::{outcome::Outcome, scene::Wait, step::Step, timing::Timing};
 use crate::{
     api::{Reason, grant::CredentialKind, status::EffectivePolicy},
@@ -100,11 +104,12 @@ pub struct Moment {
 type Rule = fn(&Scene<'_>) -> Ruling;
 
 /// What is done first. A rule that has to wait holds back none of those after it.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 17] = [
     issue::keep_what_is_held,                    // it exists in memory only
     removal::remove_what_was_lost,               // and nobody else can know
     ending::detain,                              // before there is anything to clear up
     ending::keep_the_evidence,                   // of what is ours, if it is to be removed with the resource
+    list::watch_what_was_written,                // certificates of others that our write has met
     issue::bring_on_its_way,                     // open, mint, prove
     publish::publish,                            // and keep it published
     rollout::bring_to_everybody,                 // who uses it
@@ -115,12 +120,14 @@ const RULES: [Rule; 15] = [
     forget::forget_what_is_gone,                 // records of what is gone
     forget::let_finalizers_go,                   // a namespace must not wait for us for ever
     removal::look_now_and_then,                  // at what no round shows
+    source::look_now_and_then,                   // at the Secret that a certificate is taken from
     due::wake_in_time,                           // for the next one
 ];
 
 /// What is done for a resource that has been deleted: what was never published is taken back.
-const LAST_RULES: [Rule; 8] = [
+const LAST_RULES: [Rule; 9] = [
     issue::keep_what_is_held,
+    list::watch_what_was_written,
     removal::remove_what_was_lost,
     proof::give_everything_up,
     proof::settle_what_was_being_published,
@@ -131,8 +138,13 @@ const LAST_RULES: [Rule; 8] = [
 ];
 
 /// What is done for a resource that is being deleted and says what is to go with it. The rest is done when it is gone.
-const ENDING_RULES: [Rule; 4] =
-    [issue::keep_what_is_held, removal::remove_what_was_lost, ending::take_back, forget::let_finalizers_go];
+const ENDING_RULES: [Rule; 5] = [
+    issue::keep_what_is_held,
+    list::watch_what_was_written,
+    removal::remove_what_was_lost,
+    ending::take_back,
+    forget::let_finalizers_go,
+];
 
 /// What is done for a resource that is refused. No watch tells when what it collides with has made way.
 const REFUSED_RULES: [Rule; 4] =
@@ -205,6 +217,7 @@ pub fn valid_until(seen: &Observation, step: &Step, timing: &Timing) -> Option<T
         Step::Publish { target, .. } => [listed, seen.targets.get(target).map(|looked| looked.at)],
         Step::Unpublish { target, .. } => [listed, seen.targets.get(target).map(|looked| looked.at)],
         Step::Roll { .. } => [listed, None],
+        Step::WriteList { .. } => [listed, seen.mine.list.as_ref().and_then(|list| list.row.last().copied())],
         Step::Remove { .. } => [listed, seen.application.as_ref().map(|looked| looked.at)],
         Step::Establish { .. } | Step::Withdraw { .. } => {
             [listed, seen.federation.credentials.as_ref().map(|looked| looked.at)]

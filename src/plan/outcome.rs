@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::facts::{
-    AccountSeen, Application, Consumers, Exchange, Federated, Kept, Looked, Record, Records, TargetState, Trouble,
-    Verdict, WorkloadSeen,
+    AccountSeen, Application, Consumers, Exchange, Federated, Kept, ListedKey, Looked, Record, Records, Source,
+    TargetState, Trouble, Verdict, WorkloadSeen,
 };
 
 /// What a step has brought.
@@ -22,8 +22,15 @@ pub enum Outcome {
     Written(Box<Record>),
     /// The API server would take the value.
     Rehearsed,
-    /// A secret was added; its value is in the memory of this process.
+    /// There is a new credential, whose value is in the memory of this process: a secret was added to the application, or a
+    /// certificate was made.
     Minted(Kept),
+    /// The Secret that a certificate is taken from.
+    Source(Looked<Source>),
+    /// The application, and its list of certificates.
+    List(Looked<Application>, Vec<ListedKey>),
+    /// The list was written.
+    Listed,
     /// What was known of the records is no longer so: somebody else has written, or it is not known who has.
     Outpaced,
     /// The value in memory is in no record, and never will be.
@@ -81,6 +88,9 @@ impl Outcome {
             | Self::Written(_)
             | Self::Rehearsed
             | Self::Minted(_)
+            | Self::Source(_)
+            | Self::List(..)
+            | Self::Listed
             | Self::Removed
             | Self::Issuer(_)
             | Self::Federation(_)

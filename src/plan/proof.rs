@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 
 use super::{
-    Timing, blast, due, removal, rollout,
+    Timing, blast,
+    certificate::list,
+    due, removal, rollout,
     scene::{GRAIN, Ruling, Scene, after, unless_passed},
     step::Step,
     timing::doubling,
@@ -31,8 +33,10 @@ pub(super) fn prove(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
         let useless = matches!(proof.last, Verdict::Refused(_));
         return give_up(scene, record, Some(kept).filter(|_| !useless));
     }
-    let next = proof
-        .map_or_else(|| after(kept.issued_at, scene.timing.quiet_start), |proof| next_try(proof, asked, scene.timing));
+    let next = proof.map_or_else(
+        || after(list::added_at(scene, kept), scene.timing.quiet_start),
+        |proof| next_try(proof, asked, scene.timing),
+    );
     if scene.now < next {
         return Ruling::wait(Reason::Proving, proving(kept.key_id, proof, asked), Some(next));
     }
@@ -94,6 +98,7 @@ fn begin_publishing(scene: &Scene<'_>, record: &Record, kept: &Kept, proof: &Pro
     unless_passed!(blast::brake_is_off(scene));
     unless_passed!(rollout::window(scene, "the credential to be published"));
     unless_passed!(blast::has_a_slot(scene));
+    unless_passed!(list::holds(scene, record, kept));
     unless_passed!(still_signs_in(scene, record, proof));
     let entry = Scene::rewritten(record, |entry| {
         entry.stage = Stage::Publishing;

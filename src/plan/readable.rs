@@ -50,6 +50,15 @@ impl Request<'_> {
     }
 }
 
+/// The template of an entry of a vault that says nothing about it: the value, and nothing else.
+#[must_use]
+pub const fn whole_value(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Certificate => "{{ credentialPem }}",
+        CredentialKind::ClientSecret | CredentialKind::Federated => "{{ clientSecret }}",
+    }
+}
+
 /// The name of the Secret that a resource of this name publishes, if it publishes one.
 #[must_use]
 pub fn secret_name<'a>(spec: &'a EntraAppCredentialSpec, resource: &'a str) -> Option<&'a str> {

@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 
 use super::{
-    adopt, due, ending, gate, migrate,
+    adopt,
+    certificate::list,
+    due, ending, gate, migrate,
     removable::Removable,
     scene::{Ruling, Scene, after, before, unless_passed},
     step::Step,
@@ -77,7 +79,7 @@ pub(super) fn remove_what_is_left_over(scene: &Scene<'_>) -> Ruling {
         match gate(scene, credential.key_id, Some(&mark), because) {
             // Decided on what the application is now: a mark that nobody knows may have come since.
             Ruling::Pass => match scene.application() {
-                Ok(_) => return scene.effect(Step::Remove { key_id: credential.key_id, because }),
+                Ok(_) => return take_away(scene, credential.key_id, because),
                 Err(ruling) => return ruling,
             },
             step @ Ruling::Do(_) => return step,
@@ -97,7 +99,7 @@ pub(super) fn remove_what_is_named(scene: &Scene<'_>) -> Ruling {
     let named =
         |list: fn(&Retirement) -> &Vec<KeyId>, key_id| retirement.is_some_and(|one| list(one).contains(&key_id));
     let credentials = scene.seen.application.iter().flat_map(|looked| &looked.found.credentials);
-    let foreign = credentials.filter(|one| one.mark().is_none() && one.kind == CredentialKind::ClientSecret);
+    let foreign = credentials.filter(|one| one.mark().is_none() && one.kind == scene.request.kind);
     let mut waiting = Ruling::Pass;
     for key_id in foreign.map(|one| one.key_id).filter(|key_id| !gone_a_while(scene, *key_id)) {
         let because = match key_id {
@@ -113,7 +115,7 @@ pub(super) fn remove_what_is_named(scene: &Scene<'_>) -> Ruling {
         };
         match may_go {
             Ruling::Pass => match scene.application() {
-                Ok(_) => return scene.effect(Step::Remove { key_id, because }),
+                Ok(_) => return take_away(scene, key_id, because),
                 Err(ruling) => return ruling,
             },
             step @ Ruling::Do(_) => return step,
@@ -121,6 +123,15 @@ pub(super) fn remove_what_is_named(scene: &Scene<'_>) -> Ruling {
         }
     }
     waiting
+}
+
+/// Take a credential off the application: a certificate by writing those that stay.
+pub(super) fn take_away(scene: &Scene<'_>, key_id: KeyId, because: Removable) -> Ruling {
+    let mut all = scene.seen.application.iter().flat_map(|looked| &looked.found.credentials);
+    match all.find(|one| one.key_id == key_id).map(|one| one.kind) {
+        Some(CredentialKind::Certificate) => list::without(scene, key_id, because),
+        _ => scene.effect(Step::Remove { key_id, because }),
+    }
 }
 
 /// Whether a credential is the one that is published, or on its way.

@@ -6,9 +6,27 @@ use jiff::Timestamp;
 
 use super::removable::Removable;
 use crate::{
-    api::{KeyId, rotation::ValueFrom},
-    facts::{AccountSeen, Carried, Claims, CopyId, Entry, Nonce, Record, Sequence, TargetId, Work, WorkloadId},
+    api::{KeyId, rotation::ValueFrom, values::ObjectName},
+    certificate::made::Wish,
+    facts::{
+        AccountSeen, Carried, Claims, CopyId, Entry, ListedKey, Nonce, Record, Sequence, TargetId, Thumbprint, Work,
+        WorkloadId,
+    },
 };
+
+/// Where a certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// It is made like this.
+    Generated(Wish),
+    /// It is taken from a Secret, if that still has this one.
+    Secret {
+        /// The name of the Secret.
+        name: ObjectName,
+        /// Which certificate.
+        thumbprint: Thumbprint,
+    },
+}
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +76,29 @@ pub enum Step {
         record: Box<Record>,
         /// Until when the secret is to be valid.
         end: Timestamp,
+    },
+    /// Make a key and a certificate, or take them from a Secret. Nobody hears of them by that.
+    Make {
+        /// The record.
+        record: Box<Record>,
+        /// From where.
+        from: Origin,
+    },
+    /// Look at the Secret that a certificate is to be taken from.
+    ReadSource {
+        /// Its name.
+        name: ObjectName,
+    },
+    /// Read the application's list of certificates, whole.
+    ReadList,
+    /// Write the application's list of certificates, whole.
+    WriteList {
+        /// Those that are to stay, or to come back, as they were told.
+        keep: Vec<ListedKey>,
+        /// The record of the one that is added.
+        add: Option<Box<Record>>,
+        /// The one that goes, and why it may.
+        drop: Option<(KeyId, Removable)>,
     },
     /// Put a value that is in memory into its record.
     Keep {
@@ -244,6 +285,10 @@ impl Step {
             Self::TakeOver { .. } => "take_over",
             Self::Rehearse { .. } => "rehearse",
             Self::Mint { .. } => "mint",
+            Self::Make { .. } => "make",
+            Self::ReadSource { .. } => "read_source",
+            Self::ReadList => "read_list",
+            Self::WriteList { .. } => "write_list",
             Self::Keep { .. } => "keep",
             Self::Settle { .. } => "settle",
             Self::KeepFromTarget { .. } => "keep_from_target",
@@ -285,6 +330,9 @@ impl Step {
                 | Self::ReadCopy { .. }
                 | Self::Settle { .. }
                 | Self::Rehearse { .. }
+                | Self::Make { .. }
+                | Self::ReadSource { .. }
+                | Self::ReadList
         )
     }
 
@@ -304,6 +352,9 @@ impl Step {
             Self::DisableVersions { target, .. } => Work::Disabling(target.clone()),
             Self::Open { .. } | Self::Adopt { .. } | Self::TakeOver { .. } | Self::Rehearse { .. } => Work::Opening,
             Self::Mint { .. } => Work::Minting,
+            Self::Make { .. } => Work::Making,
+            Self::ReadSource { .. } => Work::Source,
+            Self::ReadList | Self::WriteList { .. } => Work::Listing,
             Self::Keep { .. } | Self::Settle { .. } | Self::KeepFromTarget { .. } => Work::Keeping,
             Self::SignIn { .. } => Work::Proving,
             Self::Rebuild { .. } | Self::Note { .. } | Self::Forget { .. } => Work::Noting,
@@ -345,16 +396,33 @@ impl fmt::Display for Step {
                     record.entry.sequence, record.entry.client_id
                 )
             }
-            Self::Keep { record, .. } => write!(out, "keep the new secret in {}", record.entry.name()),
-            Self::Settle { sequence, .. } => write!(out, "find out what became of secret {sequence}"),
+            Self::Make { record, from: Origin::Generated(_) } => {
+                write!(out, "make certificate {}", record.entry.sequence)
+            }
+            Self::Make { record, from: Origin::Secret { name, .. } } => {
+                write!(out, "take certificate {} from secret/{name}", record.entry.sequence)
+            }
+            Self::ReadSource { name } => write!(out, "look at secret/{name}"),
+            Self::ReadList => write!(out, "read the certificates of the application"),
+            Self::WriteList { add: Some(record), .. } => {
+                write!(out, "add certificate {} to application {}", record.entry.sequence, record.entry.client_id)
+            }
+            Self::WriteList { drop: Some((key_id, because)), .. } => {
+                write!(out, "remove {key_id}, since {}", because.as_str())
+            }
+            Self::WriteList { .. } => write!(out, "put back what was dropped from the certificates of the application"),
+            Self::Keep { record, .. } => write!(out, "keep the new credential in {}", record.entry.name()),
+            Self::Settle { sequence, .. } => write!(out, "find out what became of credential {sequence}"),
             Self::KeepFromTarget { record, target, .. } => {
-                write!(out, "keep in {} the secret that {target} carries", record.entry.name())
+                write!(out, "keep in {} the credential that {target} carries", record.entry.name())
             }
             Self::Rebuild { entry, target } => write!(out, "write record {} anew from {target}", entry.name()),
-            Self::Adopt { entry, .. } => write!(out, "adopt a secret as {}", entry.sequence),
+            Self::Adopt { entry, .. } => write!(out, "adopt a credential as {}", entry.sequence),
             Self::SignIn { key_id, .. } => write!(out, "sign in with {key_id}"),
             Self::Note { record, .. } => write!(out, "note in {} how far it is", record.entry.name()),
-            Self::Publish { record, target, .. } => write!(out, "publish secret {} to {target}", record.entry.sequence),
+            Self::Publish { record, target, .. } => {
+                write!(out, "publish credential {} to {target}", record.entry.sequence)
+            }
             Self::ReadIssuer => write!(out, "ask the cluster for its issuer"),
             Self::ReadFederation => write!(out, "read the federated credentials of the application"),
             Self::Establish { record } => {

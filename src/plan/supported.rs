@@ -6,8 +6,7 @@ use crate::api::{EntraAppCredentialSpec, Reason, consumers::Confirmation};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 3] = [
-    ("certificate", |spec| spec.certificate.is_some()),
+const NOT_YET: [(&str, Asked); 2] = [
     ("publish beside federated", |spec| spec.federated.is_some() && spec.publish.is_some()),
     ("consumers.external with confirm: SignInReport", |spec| {
         let mut outside = spec.consumers.iter().flat_map(|one| &one.external);

@@ -1,7 +1,7 @@
 //! What may be written over what: whose a target is decides, and what forbids it.
 
 use super::{
-    readable::Request,
+    readable::{Request, whole_value},
     removal,
     scene::{Scene, Wait, after, declared},
 };
@@ -84,8 +84,8 @@ pub(super) fn has_the_value(request: &Request<'_>, id: &TargetId) -> bool {
     let declared = vaults.find(|one| one.vault_url == *url && one.name == *name);
     let template = declared.and_then(|one| one.template.as_ref());
     template.is_none_or(|template| {
-        let bare: String = template.as_str().chars().filter(|c| !c.is_whitespace()).collect();
-        bare == "{{clientSecret}}"
+        let bare = |text: &str| text.chars().filter(|one| !one.is_whitespace()).collect::<String>();
+        bare(template.as_str()) == bare(whole_value(request.kind))
     })
 }
 

@@ -76,8 +76,11 @@ fn a_template_that_cannot_be_read_is_told_before_anything_is_minted() {
 #[test]
 fn each_field_that_is_not_acted_on_is_named() {
     let outside = json!({"consumers": {"external": [{"name": "sso", "confirm": "SignInReport"}]}});
-    let asking = world().asking(&outside).asking(&json!({"clientSecret": null, "certificate": {"generate": {}}}));
-    let words = "spec.certificate, spec.consumers.external with confirm: SignInReport";
+    let federated = json!({"identities": [{"name": "api", "serviceAccount": {"name": "api"}}]});
+    let publish = json!({"secret": {}});
+    let asking = json!({"clientSecret": null, "federated": federated, "publish": publish});
+    let asking = world().asking(&outside).asking(&asking);
+    let words = "spec.publish beside federated, spec.consumers.external with confirm: SignInReport";
     refused(&asking, Reason::NotSupportedYet, &[words]);
 }
 
@@ -313,7 +316,7 @@ fn published(display_name: &str) -> Observation {
     let first = Attempt { nonce: Nonce::of([2; 10]), holder: "another".into(), at: MORNING };
     let long_ago = MORNING - Timing::REAL.late_mint;
     let entry = Entry {
-        kept: Some(Kept { key_id, issued_at: long_ago, expires_at: None }),
+        kept: Some(Kept { key_id, issued_at: long_ago, expires_at: None, thumbprint: None }),
         stage: Stage::Publishing,
         published_to: vec![TargetId::Secret("payments-api".into())],
         verified_at: Some(MORNING),

@@ -21,6 +21,8 @@ pub struct Timing {
     pub fresh: Duration,
     /// How long after it was sent a mint may still arrive.
     pub late_mint: Duration,
+    /// Over which time reads of an application's certificates must agree before they are written.
+    pub agree: Duration,
     /// Over which time reads must agree that something is absent.
     pub absence: Duration,
     /// How long the finalizer may stand on the record of a mint in flight.
@@ -54,6 +56,7 @@ impl Timing {
         mint_within: seconds(10),
         fresh: seconds(30),
         late_mint: seconds(120),
+        agree: seconds(20),
         absence: seconds(60),
         finalizer: seconds(600),
         settle: seconds(90),
@@ -80,6 +83,7 @@ impl Timing {
             mint_within: scaled(real.mint_within).max(seconds(3)),
             fresh: scaled(real.fresh).max(seconds(5)),
             late_mint: scaled(real.late_mint).max(seconds(3)),
+            agree: scaled(real.agree),
             absence: scaled(real.absence),
             finalizer: scaled(real.finalizer).max(seconds(20)),
             settle: scaled(real.settle),

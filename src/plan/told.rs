@@ -81,7 +81,7 @@ pub(super) fn credential(record: &Record) -> CredentialStatus {
     CredentialStatus {
         sequence: entry.sequence.0.into(),
         key_id: kept.map(|kept| kept.key_id),
-        thumbprint: None,
+        thumbprint: kept.and_then(|kept| kept.thumbprint.as_ref()).map(ToString::to_string),
         issued_at: kept.map(|kept| Time(second(kept.issued_at))),
         expires_at: kept.and_then(|kept| kept.expires_at).map(|end| Time(second(end))),
         published_at: entry.published_at.map(|at| Time(second(at))),

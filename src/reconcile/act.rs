@@ -8,9 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{connections::Connection, hands::Hands};
 use crate::{
-    api::{EntraAppCredentialSpec, KeyId, Reason, TenantId, values::Scope},
-    cluster::{Written, records::Keep},
-    entra::prove,
+    api::{EntraAppCredentialSpec, KeyId, Reason, TenantId, grant::CredentialKind, values::Scope},
+    certificate::Bundle,
+    cluster::{Written, records::Keep, wanted::value_key},
+    entra::{Minted, prove},
     facts::{
         Effect, Entry, Kept, Looked, Mark, Nonce, Observation, Record, Records, Service, Stage, TargetId, TargetState,
         TenantSeen, Trouble,
@@ -85,6 +86,10 @@ impl Act<'_> {
             Step::TakeOver { record, entry } => swapped(records.write(self.namespace, record, entry, true).await),
             Step::Rehearse { record } => outcome(self.rehearse(record).await),
             Step::Mint { record, end } => outcome(self.mint(record, *end, values).await),
+            Step::Make { record, from } => outcome(self.make(record, from, values).await),
+            Step::ReadSource { name } => outcome(self.read_source(name).await),
+            Step::ReadList => outcome(self.read_list().await),
+            Step::WriteList { keep, add, drop } => outcome(self.write_list(keep, add.as_deref(), *drop, values).await),
             Step::Keep { record, entry } => self.keep(record, entry, values).await,
             Step::Settle { sequence, nonce } => outcome(self.settle(*sequence, nonce).await),
             Step::KeepFromTarget { record, entry, target } => outcome(self.keep_from(record, entry, target).await),
@@ -174,8 +179,9 @@ impl Act<'_> {
             Mark { owner: record.entry.owner.clone(), sequence: record.entry.sequence, nonce: last.nonce.clone() };
         let name = mark.display_name(self.namespace, &record.entry.resource);
         let minted = connection.directory.add_password(application.found.object_id, &name, end, self.in_time()).await?;
-        values.insert(last.nonce.clone(), minted.value);
-        Ok(Outcome::Minted(Kept { key_id: minted.key_id, issued_at: minted.start, expires_at: Some(minted.end) }))
+        values.insert(last.nonce.clone(), minted.value.clone());
+        let Minted { key_id, start: issued_at, end, .. } = minted;
+        Ok(Outcome::Minted(Kept { key_id, issued_at, expires_at: Some(end), thumbprint: None }))
     }
 
     async fn keep(&self, record: &Record, entry: &Entry, values: &Values) -> Outcome {
@@ -200,11 +206,12 @@ impl Act<'_> {
     }
 
     /// The value that a target carries.
-    pub(super) async fn carried(&self, target: &TargetId) -> Result<SecretString, Trouble> {
+    pub(super) async fn carried(&self, entry: &Entry, target: &TargetId) -> Result<SecretString, Trouble> {
         match target {
             TargetId::Secret(name) => {
-                let held = self.hands.secrets.held(self.namespace, name.as_str(), "AZURE_CLIENT_SECRET").await?;
-                held.ok_or_else(|| nothing_carried(target))
+                let key = value_key(entry.kind);
+                let held = self.hands.secrets.held(self.namespace, name.as_str(), key).await?;
+                held.ok_or_else(|| nothing_carried(target, key))
             }
             TargetId::Vault { url, name } => self.connection().await?.vaults.value(url, name).await,
         }
@@ -212,12 +219,12 @@ impl Act<'_> {
 
     async fn keep_from(&self, record: &Record, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
         let value = self.fitting(entry, target).await?;
-        self.keep_in(record, entry, &value).await
+        self.keep_in(record, &self.completed(entry, &value)?, &value).await
     }
 
     /// The value that a target carries, if it can be that of a record.
     async fn fitting(&self, entry: &Entry, target: &TargetId) -> Result<SecretString, Trouble> {
-        let value = self.carried(target).await?;
+        let value = self.carried(entry, target).await?;
         if self.fits(entry, &value) { Ok(value) } else { Err(another_value(target)) }
     }
 
@@ -243,18 +250,22 @@ impl Act<'_> {
         })
     }
 
-    /// Whether a value begins as Entra says that the secret of a record does.
+    /// Whether a value begins as Entra says that the secret of a record does, or is the certificate that it shows.
     pub(super) fn fits(&self, entry: &Entry, value: &SecretString) -> bool {
         let credentials = self.seen.application.iter().flat_map(|looked| &looked.found.credentials);
         let mut ours = credentials.filter(|one| entry.kept.as_ref().is_some_and(|kept| kept.key_id == one.key_id));
         let hint = ours.find_map(|one| one.hint.as_deref());
-        hint.is_none_or(|hint| value.expose_secret().starts_with(hint))
+        match (entry.kind, hint) {
+            (_, None) => true,
+            (CredentialKind::Certificate, Some(hint)) => Bundle::of(value).is_ok_and(|bundle| bundle.sha1() == hint),
+            (_, Some(hint)) => value.expose_secret().starts_with(hint),
+        }
     }
 
     /// A record that was lost is written anew with the value that a target carries.
     async fn rebuild(&self, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
         let value = self.fitting(entry, target).await?;
-        self.keep_anew(entry, &value).await
+        self.keep_anew(&self.completed(entry, &value)?, &value).await
     }
 
     /// The value of a record: from memory if this process has minted it a moment ago, else from the record.
@@ -267,11 +278,11 @@ impl Act<'_> {
 
     async fn sign_in(&self, record: &Record, values: &Values) -> Result<Outcome, Trouble> {
         let Some(scope) = self.scope else { return Ok(Outcome::Expired) };
-        let value = self.value(record, values).await?;
+        let key = self.signing_key(&record.entry, &self.value(record, values).await?)?;
         let connection = self.connection().await?;
         let Entry { tenant, client_id, .. } = record.entry;
         let authority = connection.cloud.authority().into();
-        let verdict = prove(&self.hands.wire, &authority, tenant, client_id, &value, scope).await;
+        let verdict = prove(&self.hands.wire, &authority, tenant, client_id, &key, scope).await;
         self.hands.metrics.proof(&verdict);
         Ok(Outcome::Verdict(verdict))
     }
@@ -315,13 +326,14 @@ fn no_tenant(spec: &EntraAppCredentialSpec) -> Trouble {
 }
 
 fn another_value(target: &TargetId) -> Trouble {
-    let message =
-        format!("could not take the secret that {target} says it carries: its value begins otherwise than Entra says");
+    let message = format!(
+        "could not take the credential that {target} says it carries: its value is not the one that Entra shows"
+    );
     let remedy = "Somebody has edited it. Delete the target, or put the right value back.";
     Trouble { effect: Effect::Refused, ..Trouble::unsent(Service::Kubernetes, Reason::Refused, message, remedy) }
 }
 
-fn nothing_carried(target: &TargetId) -> Trouble {
-    let message = format!("could not read the value that {target} carries: it has no key AZURE_CLIENT_SECRET any more");
+fn nothing_carried(target: &TargetId, key: &str) -> Trouble {
+    let message = format!("could not read the value that {target} carries: it has no key {key} any more");
     Trouble::unsent(Service::Kubernetes, Reason::Refused, message, "Keywright looks at the target again by itself.")
 }

@@ -25,14 +25,15 @@ impl Act<'_> {
             return Err(refused(from, why, "Put the value there: Entra shows it only once, when the secret is made."));
         }
         if !self.fits(entry, &value) {
-            let why = "it begins otherwise than Entra shows for spec.adopt.keyId";
-            return Err(refused(from, why, "Correct spec.adopt.keyId, or put the value of that secret there."));
+            let why = "it is not the one that Entra shows for spec.adopt.keyId";
+            return Err(refused(from, why, "Correct spec.adopt.keyId, or put the value of that credential there."));
         }
         let Some(scope) = self.scope else { return Ok(Outcome::Expired) };
         let connection = self.connection().await?;
         let authority = connection.cloud.authority().into();
+        let (entry, key) = (&self.completed(entry, &value)?, self.signing_key(entry, &value)?);
         let fresh = self.hands.wire.fresh();
-        match sign_in(fresh, &authority, entry.tenant, entry.client_id, &value, scope).await {
+        match sign_in(fresh, &authority, entry.tenant, entry.client_id, &key, scope).await {
             Verdict::Accepted => match record {
                 Some(record) => self.keep_in(record, entry, &value).await,
                 None => self.keep_anew(entry, &value).await,

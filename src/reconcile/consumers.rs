@@ -1,10 +1,11 @@
 //! Carrying out what concerns those who use a credential: seeing them, restarting them, and the last look at what they read
 //! before an old credential goes. An arm each, as in `act`.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{act::Act, blast::Key};
+use super::{act::Act, blast::Key, certificates::bundle};
 use crate::{
+    api::grant::CredentialKind,
     cluster::{self, Written, attend::Interest},
     entra::sign_in,
     facts::{Consumers, CopyId, Entry, Record, SeenBy, Sequence, TargetId, Trouble, WorkloadId, WorkloadSeen},
@@ -64,7 +65,12 @@ impl Act<'_> {
     pub(super) async fn read_copy(&self, copy: &CopyId, record: &Record) -> Result<Outcome, Trouble> {
         let held = self.hands.secrets.held(self.namespace, &copy.secret, &copy.key).await?;
         let value = self.hands.records.value(self.namespace, record).await?;
-        Ok(Outcome::Copied(held.is_some_and(|held| held.expose_secret() == value.expose_secret())))
+        let mut forms = vec![value.clone()];
+        if record.entry.kind == CredentialKind::Certificate {
+            forms.push(bundle(&record.entry, &value)?.key()); // by itself, as `tls.key` has it
+        }
+        let is_one = |held: SecretString| forms.iter().any(|form| form.expose_secret() == held.expose_secret());
+        Ok(Outcome::Copied(held.is_some_and(is_one)))
     }
 
     /// Take one of the slots of the tenant.
@@ -75,11 +81,11 @@ impl Act<'_> {
     /// Sign in with what a target holds, and not with what its record does.
     pub(super) async fn try_target(&self, record: &Record, target: &TargetId) -> Result<Outcome, Trouble> {
         let Some(scope) = self.scope else { return Ok(Outcome::Expired) };
-        let value = self.carried(target).await?;
+        let key = self.signing_key(&record.entry, &self.carried(&record.entry, target).await?)?;
         let connection = self.connection().await?;
         let authority = connection.cloud.authority().into();
         let Entry { tenant, client_id, .. } = record.entry;
-        let verdict = sign_in(self.hands.wire.fresh(), &authority, tenant, client_id, &value, scope).await;
+        let verdict = sign_in(self.hands.wire.fresh(), &authority, tenant, client_id, &key, scope).await;
         self.hands.metrics.proof(&verdict);
         Ok(Outcome::Verdict(verdict))
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cluster::{
         self, Client, account_tokens::AccountTokens, accounts::Accounts, attend::Attended, clock::ApiClock,
-        records::Records, secrets::Secrets, workloads::Workloads,
+        records::Records, secrets::Secrets, sources::Sources, workloads::Workloads,
     },
     facts::Nonce,
     plan::{Moment, Timing},
@@ -35,6 +35,8 @@ pub struct Hands {
     pub records: Records,
     /// Published Secrets.
     pub secrets: Secrets,
+    /// Secrets that certificates are taken from.
+    pub sources: Sources,
     /// Tokens of `ServiceAccount`s.
     pub tokens: AccountTokens,
     /// `ServiceAccount`s.
@@ -82,6 +84,7 @@ impl Hands {
             clock: cluster.clock.clone(),
             records: Records::new(cluster),
             secrets: Secrets::new(cluster),
+            sources: Sources::new(cluster),
             tokens: AccountTokens::new(cluster),
             accounts: Accounts::new(cluster),
             attended: Attended::new(cluster, &workloads, wake),

@@ -181,7 +181,8 @@ mod tests {
         inflight.take(whose()).unwrap().leave();
         assert!(!remembers(&inflight));
         let mut looking = inflight.take(whose()).unwrap();
-        let kept = Kept { key_id: KeyId(Uuid::nil()), issued_at: Timestamp::UNIX_EPOCH, expires_at: None };
+        let kept =
+            Kept { key_id: KeyId(Uuid::nil()), issued_at: Timestamp::UNIX_EPOCH, expires_at: None, thumbprint: None };
         looking.mine.attempts.push(OwnAttempt {
             sequence: Sequence(1),
             nonce: Nonce::of([0; 10]),

@@ -19,8 +19,8 @@ use secrecy::SecretString;
 
 use super::said::Said;
 use crate::facts::{
-    Application, Fate, Federation, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Stage, TargetId,
-    TargetState,
+    Application, Fate, Federation, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Source, Stage,
+    TargetId, TargetState,
 };
 
 /// What is remembered of one resource.
@@ -34,6 +34,8 @@ pub struct Memory {
     pub targets: Box<[(TargetId, Looked<TargetState>)]>,
     /// What federation rests on.
     pub federation: Federation,
+    /// The Secret that its certificate is taken from.
+    pub source: Option<Looked<Source>>,
     /// What this process has done.
     pub mine: Mine,
     /// Values that were minted and are not yet published, by the attempt that brought them.
@@ -73,6 +75,7 @@ impl Memory {
     fn forget_the_cluster(&mut self) {
         self.records = Records::default();
         (self.federation.issuer, self.federation.accounts) = (None, BTreeMap::new());
+        self.source = None;
         self.keep_targets(|(target, _)| !matches!(target, TargetId::Secret(_)));
         self.shown.clear();
     }
@@ -124,7 +127,7 @@ impl Memory {
 
     /// Remember what an observation has become.
     pub fn keep(&mut self, seen: Observation) {
-        let Observation { records, application, targets, federation, mine, .. } = seen;
+        let Observation { records, application, targets, federation, source, mine, .. } = seen;
         // While a value is minted, kept and proven; whoever writes a target reads it from the record.
         let proving = |own: &OwnAttempt| {
             let mut candidates = records.list.iter().filter(|record| record.entry.stage == Stage::Unpublished);
@@ -138,7 +141,7 @@ impl Memory {
             .collect();
         self.values.retain(|nonce, _| needed.contains(nonce));
         (self.records, self.application, self.mine) = (records, application, mine);
-        self.federation = federation;
+        (self.federation, self.source) = (federation, source);
         self.targets = targets.into_iter().collect();
     }
 

@@ -5,6 +5,7 @@ mod act;
 mod adopt;
 mod attending;
 mod blast;
+mod certificates;
 pub mod connections;
 mod consumers;
 pub mod credential;

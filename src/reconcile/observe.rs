@@ -25,7 +25,7 @@ use crate::{
         ClientId, Declared, EntraAppCredential, EntraAppCredentialSpec, EntraTenant,
         credential::TenantRef,
         grant::CredentialKind,
-        kinds::{ClientSecret, Federated},
+        kinds::{Certificate, ClientSecret, Federated},
     },
     cluster::{self, Client, follow::Followed, read, records},
     facts::{
@@ -155,6 +155,7 @@ impl World {
             application: memory.application.take(),
             targets: std::mem::take(&mut memory.targets).into_iter().collect(),
             federation: std::mem::take(&mut memory.federation),
+            source: memory.source.take(),
             braked: None,
             consumers: None, // other people's objects are remembered for no longer than a look
             mine: Mine { watching: false, ..memory.mine.clone() }, // what this process has done outlives a look that panics
@@ -271,13 +272,14 @@ fn remembered(namespace: &str, entry: &Entry) -> Declared<EntraAppCredential> {
         namespace: Some(namespace.to_owned()),
         ..ObjectMeta::default()
     };
-    let is_federated = entry.kind == CredentialKind::Federated;
+    let is = |kind| entry.kind == kind;
+    let generated = || Certificate { generate: None, secret_ref: None };
     let spec = EntraAppCredentialSpec {
         tenant_ref: TenantRef::default(),
         client_id: entry.client_id,
-        client_secret: (!is_federated).then_some(ClientSecret { validity: None }),
-        certificate: None,
-        federated: is_federated.then(|| Federated { identities: vec![] }),
+        client_secret: is(CredentialKind::ClientSecret).then_some(ClientSecret { validity: None }),
+        certificate: is(CredentialKind::Certificate).then(generated),
+        federated: is(CredentialKind::Federated).then(|| Federated { identities: vec![] }),
         rotation: None,
         verification: None,
         publish: None,

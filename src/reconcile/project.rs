@@ -8,7 +8,9 @@ use crate::{
         grant::CredentialKind,
         values::{HttpsUrl, Template as DeclaredTemplate},
     },
+    certificate::{Bundle, Unsuited},
     facts::{Entry, NotATemplate, TargetId, Template, template::Values},
+    plan::readable::whole_value,
     vault::Projection,
 };
 
@@ -18,6 +20,9 @@ pub enum NoProjection {
     /// Nothing has been kept in the record.
     #[error("the record has no credential yet")]
     Open,
+    /// The certificate and its key do not belong together, or cannot be read.
+    #[error("what the record keeps is no certificate with its key: {0}")]
+    Unsuited(#[from] Unsuited),
     /// The template cannot be read.
     #[error("spec.publish.keyVaults[{name}].template: {why}")]
     Template {
@@ -36,16 +41,18 @@ pub fn vault_entry(
     value: &SecretString,
     authority: &str,
 ) -> Result<Projection, NoProjection> {
-    let text = template(spec, target).unwrap_or("{{ clientSecret }}");
+    let pem = (entry.kind == CredentialKind::Certificate).then(|| Bundle::of(value)).transpose()?;
+    let pem = pem.as_ref().map(Bundle::texts);
+    let text = template(spec, target).unwrap_or(whole_value(entry.kind));
     let name = || match target {
         TargetId::Vault { name, .. } => name.to_string(),
         TargetId::Secret(name) => name.to_string(),
     };
-    let template = Template::parse(text, CredentialKind::ClientSecret)
-        .map_err(|why| NoProjection::Template { name: name(), why })?;
+    let template = Template::parse(text, entry.kind).map_err(|why| NoProjection::Template { name: name(), why })?;
     let client_id: ClientId = entry.client_id;
     let values = Values {
-        client_secret: Some(value),
+        client_secret: pem.is_none().then_some(value),
+        certificate: pem.as_ref(),
         client_id,
         tenant_id: entry.tenant,
         authority_host: authority,

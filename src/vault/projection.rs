@@ -108,6 +108,7 @@ pub(super) mod tests {
                 key_id: KeyId(Uuid::from_u128(3)),
                 issued_at: Timestamp::UNIX_EPOCH,
                 expires_at: Some("2027-02-03T04:05:06.789Z".parse().unwrap()),
+                thumbprint: None,
             }),
             stage: Stage::Publishing,
             published_to: vec![TargetId::Secret(ObjectName::from("api"))],

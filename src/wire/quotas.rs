@@ -38,6 +38,8 @@ pub struct Limits {
     pub all_writes: Limit,
     /// Of those in a tenant, the ones to applications where personal accounts may sign in.
     pub personal_writes: Limit,
+    /// Reads of applications' certificates in a tenant.
+    pub certificate_reads: Limit,
     /// Token requests of one application. Microsoft publishes no number; this is the one that people have measured.
     pub token_requests: Limit,
     /// New versions in a Key Vault.
@@ -53,6 +55,7 @@ impl Default for Limits {
             writes: limit(3_000, 150),
             all_writes: limit(35_000, 300),
             personal_writes: limit(60, 60),
+            certificate_reads: limit(150, 60),
             token_requests: limit(15, 10),
             vault_creates: limit(300, 10),
             vault_calls: limit(4_000, 10),
@@ -69,6 +72,8 @@ pub enum Scope {
     AllWrites,
     /// Writes of ours in a tenant to applications where personal accounts may sign in.
     PersonalWrites(TenantId),
+    /// Reads of applications' certificates in a tenant.
+    CertificateReads(TenantId),
     /// Token requests of an application in a tenant; of the operator as its surroundings have it, if of none.
     TokenRequests(TenantId, Option<ClientId>),
     /// New versions in a Key Vault.
@@ -85,6 +90,7 @@ impl fmt::Display for Scope {
             Self::PersonalWrites(tenant) => {
                 write!(out, "writes in tenant {tenant} to applications for personal accounts")
             }
+            Self::CertificateReads(tenant) => write!(out, "reads of certificates in tenant {tenant}"),
             Self::TokenRequests(tenant, Some(client)) => write!(out, "sign-ins of {client} in tenant {tenant}"),
             Self::TokenRequests(tenant, None) => write!(out, "sign-ins of the operator in tenant {tenant}"),
             Self::VaultCreates(vault) => write!(out, "new versions in {vault}"),
@@ -148,6 +154,7 @@ impl Windows {
             Scope::Writes(_) => self.limits.writes,
             Scope::AllWrites => self.limits.all_writes,
             Scope::PersonalWrites(_) => self.limits.personal_writes,
+            Scope::CertificateReads(_) => self.limits.certificate_reads,
             Scope::TokenRequests(..) => self.limits.token_requests,
             Scope::VaultCreates(_) => self.limits.vault_creates,
             Scope::VaultCalls(_) => self.limits.vault_calls,

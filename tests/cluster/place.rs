@@ -116,7 +116,12 @@ impl Place {
     /// An entry that keeps a credential.
     pub fn kept(&self, sequence: u32) -> Entry {
         let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
-        let kept = Kept { key_id: KeyId(Uuid::from_u128(sequence.into())), issued_at: now, expires_at: Some(now) };
+        let kept = Kept {
+            key_id: KeyId(Uuid::from_u128(sequence.into())),
+            issued_at: now,
+            expires_at: Some(now),
+            thumbprint: None,
+        };
         Entry { kept: Some(kept), ..self.entry(sequence) }
     }
 

@@ -120,7 +120,7 @@ impl World {
         });
         laws::of_all_mints(self, town);
         let key_id = key_id(self.graph.len() - 1);
-        Outcome::Minted(Kept { key_id, issued_at: time(self.now), expires_at: None })
+        Outcome::Minted(Kept { key_id, issued_at: time(self.now), expires_at: None, thumbprint: None })
     }
 
     /// Before a target is written the record is read again.

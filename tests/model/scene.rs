@@ -148,7 +148,12 @@ fn record(town: &Town, mark: Mark, key: Key, ends: Option<i64>) -> Record {
     let first = Attempt { nonce: mark.nonce, holder: "operator-0".into(), at: time(LONG_AGO) };
     let entry = Entry {
         cause: Some(Cause::FirstIssue),
-        kept: Some(Kept { key_id: key_id(key), issued_at: time(LONG_AGO), expires_at: ends.map(time) }),
+        kept: Some(Kept {
+            key_id: key_id(key),
+            issued_at: time(LONG_AGO),
+            expires_at: ends.map(time),
+            thumbprint: None,
+        }),
         stage: Stage::Publishing,
         published_to: published_to(town),
         verified_at: at(10),

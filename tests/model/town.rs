@@ -278,6 +278,7 @@ fn template(targets: &[&str], asks: &Value) -> Observation {
         records: Records::default(),
         application: None,
         targets: BTreeMap::new(),
+        source: None,
         federation: Federation::default(),
         consumers: None,
         braked: None,

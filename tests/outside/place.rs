@@ -13,7 +13,10 @@ use keywright::{
         ClientId, TenantId,
         values::{HttpsUrl, Scope},
     },
-    entra::sign_in::{for_proofs, sign_in},
+    entra::{
+        Key,
+        sign_in::{for_proofs, sign_in},
+    },
     facts::{Trouble, Verdict},
 };
 use keywright_sandbox::{
@@ -92,7 +95,7 @@ impl Place {
 
     pub async fn sign_in_for(&self, tenant: Uuid, client_id: Uuid, secret: &str, scope: &str) -> Verdict {
         let (secret, scope) = (SecretString::from(secret), Scope::from(scope));
-        sign_in(&self.http, &self.authority, TenantId(tenant), ClientId(client_id), &secret, &scope).await
+        sign_in(&self.http, &self.authority, TenantId(tenant), ClientId(client_id), &Key::Secret(secret), &scope).await
     }
 
     pub async fn prove(&self) -> Verdict {

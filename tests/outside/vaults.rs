@@ -84,6 +84,7 @@ pub fn projection(sequence: u32, value: &str) -> Projection {
             key_id,
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Some("2027-02-03T04:05:06.789Z".parse().unwrap()),
+            thumbprint: None,
         }),
         stage: Stage::Publishing,
         ..Entry::opened(

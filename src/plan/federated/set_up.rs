@@ -92,7 +92,7 @@ fn open(scene: &Scene<'_>, identity: &Identity<'_>) -> Ruling {
 /// The record of a federated credential that is there: of ours if its record was lost, else of somebody else's, which is
 /// used and never touched.
 fn of_what_is_there(scene: &Scene<'_>, found: &Federated, entry: Entry) -> Entry {
-    let kept = Some(Kept { key_id: found.id, issued_at: scene.now, expires_at: None });
+    let kept = Some(Kept { key_id: found.id, issued_at: scene.now, expires_at: None, thumbprint: None });
     let ours = found.mark().filter(|mark| mark.owner == scene.seen.owner);
     match ours.filter(|mark| scene.record(mark.sequence).is_none()) {
         Some(mark) => {
@@ -143,7 +143,7 @@ fn establish(scene: &Scene<'_>, identity: &Identity<'_>, record: &Record) -> Rul
 
 fn keep(scene: &Scene<'_>, record: &Record, key_id: KeyId, adopted: Option<Adopted>) -> Ruling {
     let entry = Scene::rewritten(record, |entry| {
-        entry.kept = Some(Kept { key_id, issued_at: scene.now, expires_at: None });
+        entry.kept = Some(Kept { key_id, issued_at: scene.now, expires_at: None, thumbprint: None });
         entry.adopted = adopted;
     });
     scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized })

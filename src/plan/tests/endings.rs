@@ -74,6 +74,7 @@ fn record(seen: &Observation, number: u32) -> Record {
             key_id: key(number),
             issued_at: at,
             expires_at: Some(NOW + SignedDuration::from_hours(2160)),
+            thumbprint: None,
         }),
         stage: Stage::Publishing,
         published_to: vec![secret()],

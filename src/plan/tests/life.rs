@@ -116,6 +116,7 @@ pub(super) fn record(seen: &Observation, number: u32, published_at: Timestamp) -
         key_id: key(number),
         issued_at: published_at,
         expires_at: Some(published_at + SignedDuration::from_hours(2160)),
+        thumbprint: None,
     };
     let about = (TenantId(OTHER.parse().unwrap()), ClientId(CLIENT.parse().unwrap()), CredentialKind::ClientSecret);
     let first = Attempt { nonce: nonce(number), holder: "this".into(), at: published_at };

@@ -35,7 +35,7 @@ fn what_the_spec_names_is_adopted_in_place_of_a_mint() {
     assert_eq!((entry.adopted, entry.kept.unwrap().key_id), (Some(Adopted::Certain), key(5)));
     assert!(entry.published_to.contains(&TargetId::Secret("old".into())), "whoever reads it there is a reader");
     assert_eq!(adopted(&by_hand(&["abc", "abc"])).adopted, Some(Adopted::OneOfSeveral));
-    waits_for(&by_hand(&[]), Reason::AdoptionRefused, "has no valid secret");
+    waits_for(&by_hand(&[]), Reason::AdoptionRefused, "has no valid credential");
 }
 
 #[test]
