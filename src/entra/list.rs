@@ -1,6 +1,6 @@
 //! The certificates of an application in Microsoft Graph (AZURE 1.4). They are written whole or not at all, so they are read
-//! whole, each as Graph tells it: what is not ours goes back as it came. Graph answers such reads 150 times a minute in a
-//! tenant, so the quota keeps to that.
+//! whole, each as Graph tells it: what is not ours goes back as it came. The certificates themselves are told only to whoever
+//! names them, 150 times a minute in a tenant; to stay where it is, one needs only its key ID.
 
 use azure_core::http::Method;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,8 +19,8 @@ use crate::{
     wire::{InTime, Scope},
 };
 
-/// What is asked for: the certificates themselves are told only to whoever names them.
-const SELECT: &str = "$select=id,appId,signInAudience,passwordCredentials,keyCredentials";
+/// What is asked for where the certificates themselves are.
+const WHOLE: &str = "?$select=id,appId,signInAudience,passwordCredentials,keyCredentials";
 
 /// One as it is to be added: under which key ID, and by which name.
 #[must_use]
@@ -39,17 +39,22 @@ pub fn new_key(key_id: KeyId, display_name: &str, bundle: &Bundle) -> ListedKey 
 }
 
 impl Directory {
-    /// An application with its list of certificates, as one server knows them.
-    pub async fn certificates(&self, client_id: ClientId) -> Result<(Application, Vec<ListedKey>), Trouble> {
+    /// An application with its list of certificates, as one server knows them; `whole` with the certificates themselves.
+    pub async fn certificates(
+        &self,
+        client_id: ClientId,
+        whole: bool,
+    ) -> Result<(Application, Vec<ListedKey>), Trouble> {
         let doing = format!("read the certificates of application {client_id}");
         let mut asked = self.read("get_certificates", doing, About::Application);
-        asked.counts = vec![Scope::CertificateReads(self.0.tenant)];
-        let answer = self.get(&asked, &format!("{}/applications(appId='{client_id}')?{SELECT}", self.0.base)).await?;
+        asked.counts.extend(whole.then_some(Scope::CertificateReads(self.0.tenant)));
+        let options = if whole { WHOLE } else { "" };
+        let answer = self.get(&asked, &format!("{}/applications(appId='{client_id}'){options}", self.0.base)).await?;
         let unreadable = |why| refusal::unreadable(&asked, &answer, why);
         let keys = listed(&answer.body).ok_or_else(|| unreadable("there is no list of certificates in it"))?;
         let told: Option<Told> = serde_json::from_slice(&answer.body).ok();
-        let whole = told.and_then(Told::whole).filter(|(told, _)| *told == client_id);
-        let (_, application) = whole.ok_or_else(|| unreadable("it is not this application, or not all of it"))?;
+        let told = told.and_then(Told::whole).filter(|(told, _)| *told == client_id);
+        let (_, application) = told.ok_or_else(|| unreadable("it is not this application, or not all of it"))?;
         self.know(client_id, &application);
         Ok((application, keys))
     }

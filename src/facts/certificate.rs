@@ -73,7 +73,8 @@ pub fn shown_thumbprint(identifier: &str) -> Option<String> {
     digits(identifier.as_bytes()).or_else(coded).map(|bytes| HEXLOWER.encode(&bytes))
 }
 
-/// One of an application's certificates, as Graph told it: whole, so that it can be written back as it is.
+/// One of an application's certificates, as Graph told it, so that it can be written back as it is. By its key ID alone it
+/// stays where it is; to come back it needs the certificate itself, which Graph tells only to whoever asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedKey {
     /// Its key ID.
@@ -83,6 +84,12 @@ pub struct ListedKey {
 }
 
 impl ListedKey {
+    /// Whether the certificate itself was told.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.told.contains_key("key")
+    }
+
     /// The mark in its name, if one of us made it.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {

@@ -89,8 +89,11 @@ pub enum Step {
         /// Its name.
         name: ObjectName,
     },
-    /// Read the application's list of certificates, whole.
-    ReadList,
+    /// Read the application's list of certificates.
+    ReadList {
+        /// With the certificates themselves, which Graph tells a tenant only so often.
+        whole: bool,
+    },
     /// Write the application's list of certificates, whole.
     WriteList {
         /// Those that are to stay, or to come back, as they were told.
@@ -287,7 +290,7 @@ impl Step {
             Self::Mint { .. } => "mint",
             Self::Make { .. } => "make",
             Self::ReadSource { .. } => "read_source",
-            Self::ReadList => "read_list",
+            Self::ReadList { .. } => "read_list",
             Self::WriteList { .. } => "write_list",
             Self::Keep { .. } => "keep",
             Self::Settle { .. } => "settle",
@@ -332,7 +335,7 @@ impl Step {
                 | Self::Rehearse { .. }
                 | Self::Make { .. }
                 | Self::ReadSource { .. }
-                | Self::ReadList
+                | Self::ReadList { .. }
         )
     }
 
@@ -354,7 +357,7 @@ impl Step {
             Self::Mint { .. } => Work::Minting,
             Self::Make { .. } => Work::Making,
             Self::ReadSource { .. } => Work::Source,
-            Self::ReadList | Self::WriteList { .. } => Work::Listing,
+            Self::ReadList { .. } | Self::WriteList { .. } => Work::Listing,
             Self::Keep { .. } | Self::Settle { .. } | Self::KeepFromTarget { .. } => Work::Keeping,
             Self::SignIn { .. } => Work::Proving,
             Self::Rebuild { .. } | Self::Note { .. } | Self::Forget { .. } => Work::Noting,
@@ -403,7 +406,7 @@ impl fmt::Display for Step {
                 write!(out, "take certificate {} from secret/{name}", record.entry.sequence)
             }
             Self::ReadSource { name } => write!(out, "look at secret/{name}"),
-            Self::ReadList => write!(out, "read the certificates of the application"),
+            Self::ReadList { .. } => write!(out, "read the certificates of the application"),
             Self::WriteList { add: Some(record), .. } => {
                 write!(out, "add certificate {} to application {}", record.entry.sequence, record.entry.client_id)
             }

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+mod certificates;
 mod endings;
 mod federated;
 mod leftovers;

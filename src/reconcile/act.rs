@@ -88,7 +88,7 @@ impl Act<'_> {
             Step::Mint { record, end } => outcome(self.mint(record, *end, values).await),
             Step::Make { record, from } => outcome(self.make(record, from, values).await),
             Step::ReadSource { name } => outcome(self.read_source(name).await),
-            Step::ReadList => outcome(self.read_list().await),
+            Step::ReadList { whole } => outcome(self.read_list(*whole).await),
             Step::WriteList { keep, add, drop } => outcome(self.write_list(keep, add.as_deref(), *drop, values).await),
             Step::Keep { record, entry } => self.keep(record, entry, values).await,
             Step::Settle { sequence, nonce } => outcome(self.settle(*sequence, nonce).await),

@@ -47,10 +47,10 @@ impl Act<'_> {
         Ok(Outcome::Source(Looked { at, found: found.source }))
     }
 
-    pub(super) async fn read_list(&self) -> Result<Outcome, Trouble> {
+    pub(super) async fn read_list(&self, whole: bool) -> Result<Outcome, Trouble> {
         let at = self.hands.clock.now();
         let connection = self.connection().await?;
-        let (found, keys) = connection.directory.certificates(self.spec.client_id).await?;
+        let (found, keys) = connection.directory.certificates(self.spec.client_id, whole).await?;
         Ok(Outcome::List(Looked { at, found }, keys))
     }
 

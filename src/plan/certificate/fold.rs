@@ -8,25 +8,35 @@ use crate::{
 };
 
 /// More reads in a row than are ever looked at.
-const MOST_READS: usize = 32;
+const MOST_READS: usize = 64;
 
-/// The list as it was just read. Whether it is what the reads before have shown is counted.
+/// The list as it was just read. Whether it has the same in it as the reads before is counted.
 pub(in crate::plan) fn read(seen: &mut Observation, at: Timestamp, mut keys: Vec<ListedKey>) {
     keys.sort_by_key(|one| one.key_id);
-    let list = seen.mine.list.get_or_insert_with(|| ListSeen { last: keys.clone(), row: vec![], written: None });
-    if list.last != keys {
+    let list = seen.mine.list.get_or_insert_with(|| ListSeen { last: vec![], row: vec![], written: None });
+    let ids = |keys: &[ListedKey]| keys.iter().map(|one| one.key_id).collect::<Vec<_>>();
+    if ids(&list.last) != ids(&keys) {
         list.row.clear();
     }
     if list.row.len() == MOST_READS {
         list.row.remove(0);
     }
     list.row.push(at);
+    for key in &mut keys {
+        // What was told whole once stays so.
+        let known = list.last.iter().find(|one| one.key_id == key.key_id && one.is_whole() && !key.is_whole());
+        if let Some(known) = known {
+            key.clone_from(known);
+        }
+    }
     if let Some(written) = &mut list.written {
-        let is_known = |one: &ListedKey| {
-            written.keys.contains(&one.key_id) || written.strangers.iter().any(|(known, _)| known.key_id == one.key_id)
-        };
-        let new: Vec<_> = keys.iter().filter(|one| !is_known(one)).map(|one| (one.clone(), at)).collect();
-        written.strangers.extend(new);
+        for key in keys.iter().filter(|one| !written.keys.contains(&one.key_id)) {
+            match written.strangers.iter_mut().find(|(known, _)| known.key_id == key.key_id) {
+                Some((known, _)) if key.is_whole() => known.clone_from(key),
+                Some(_) => {}
+                None => written.strangers.push((key.clone(), at)),
+            }
+        }
     }
     list.last = keys;
 }

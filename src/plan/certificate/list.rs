@@ -24,6 +24,9 @@ use crate::{
 /// So many reads in a row must show the same.
 const AGREEING: usize = 3;
 
+/// So many reads are made in the time after a write in which servers hear of it.
+const MANY: u32 = 40;
+
 /// So often one of ours is added again before a person is asked who keeps dropping it.
 const TRIES: u32 = 3;
 
@@ -37,18 +40,29 @@ fn agree(scene: &Scene<'_>, row: &[Timestamp], span: Duration) -> bool {
 
 /// The list as reads that agree have shown it until a moment ago; else the next of them.
 fn agreed<'a>(scene: &Scene<'a>, span: Duration, reason: Reason) -> Result<&'a ListSeen, Ruling> {
-    let read = || scene.attempt(Step::ReadList);
-    let Some(list) = &scene.seen.mine.list else { return Err(read()) };
-    let Some(last) = list.row.last() else { return Err(read()) };
+    let read = |whole| scene.attempt(Step::ReadList { whole });
+    let Some(list) = &scene.seen.mine.list else { return Err(read(false)) };
+    let Some(last) = list.row.last() else { return Err(read(false)) };
     if agree(scene, &list.row, span) {
-        return if scene.is_fresh(*last) { Ok(list) } else { Err(read()) };
+        return if scene.is_fresh(*last) { Ok(list) } else { Err(read(false)) };
     }
-    // Each a little later than the share of it, so that the last is not just too early.
-    let next = after(*last, span / 2);
+    let next = after(*last, pause(scene, list, span));
     if scene.now >= next {
-        return Err(read());
+        return Err(read(has_an_unknown_stranger(scene, list)));
     }
     Err(Ruling::wait(reason, "reads of the application's certificates to agree", Some(next)))
+}
+
+/// Soon after a write they are many: what it has overwritten unseen shows itself here and there for some seconds.
+fn pause(scene: &Scene<'_>, list: &ListSeen, span: Duration) -> Duration {
+    let recent = list.written.as_ref().is_some_and(|written| !scene.has_passed(written.at, scene.timing.agree));
+    if recent { scene.timing.agree / MANY } else { span / 2 }
+}
+
+/// Whether somebody's certificate has shown itself that our write may have overwritten, and not the certificate itself.
+fn has_an_unknown_stranger(scene: &Scene<'_>, list: &ListSeen) -> bool {
+    let mut strangers = list.written.iter().flat_map(|written| &written.strangers);
+    strangers.any(|(key, seen_at)| !key.is_whole() && !scene.has_passed(*seen_at, scene.timing.agree))
 }
 
 /// Over which time reads must agree before the list is written: longer if this process has written it a while ago.
@@ -182,6 +196,7 @@ fn lost<'a>(scene: &'a Scene<'_>, list: &'a ListSeen) -> impl Iterator<Item = &'
     strangers
         .filter(|(written_at, (_, seen_at))| *seen_at <= after(*written_at, scene.timing.absence))
         .map(|(_, (key, _))| key)
+        .filter(|key| key.is_whole()) // without it, it cannot be put back
         .filter(|key| !shows(list, key.key_id) && !scene.seen.mine.removed.contains_key(&key.key_id))
 }
 
