@@ -115,6 +115,29 @@ class Application:
         return [one["status"] for one in self.tenant.azure.journal("token", "signIn", self.tenant.id)]
 
 
+@dataclass(frozen=True)
+class Vault:
+    """A vault, as its administrator sees it."""
+
+    tenant: Tenant
+    name: str
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.name}.vault.azure.net"
+
+    def edit(self, **change: Any) -> None:
+        self.tenant.azure.administer("PATCH", f"/vaults/{self.name}", change)
+
+    def grant(self, application: Application, **grant: Any) -> None:
+        wanted = {"principal": application.principal, **grant}
+        self.tenant.azure.administer("POST", f"/vaults/{self.name}/grants", wanted)
+
+    def asked(self, verb: str) -> list[int]:
+        """How the requests of a kind were answered, one after the other."""
+        return [one["status"] for one in self.tenant.azure.journal("vault", verb, f"/{self.name}/")]
+
+
 @pytest.fixture(scope="session")
 def azure() -> Iterator[Azure]:
     """The simulator, which the environment leads every client to."""
@@ -159,6 +182,15 @@ def calm(tenant: Tenant) -> Tenant:
     return tenant
 
 
+@pytest.fixture
+def vault(calm: Tenant) -> Vault:
+    """A vault where deletions and recoveries are done at once."""
+    vault = Vault(calm, f"kv-{calm.id[:8]}")
+    calm.azure.administer("POST", "/vaults", {"tenant": calm.id, "name": vault.name})
+    vault.edit(deletionLag=[0, 0], recoveryLag=[0, 0], roleLag=[0, 0])
+    return vault
+
+
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], Any]], Any]:
     """Asks until the answer is yes, and tells it: what replicas have yet to learn announces itself by nothing else."""
@@ -171,3 +203,9 @@ def until() -> Callable[[Callable[[], Any]], Any]:
         return answer
 
     return ask
+
+
+def refusal(refused: pytest.ExceptionInfo[Any]) -> tuple[int, str, str | None]:
+    """Status, code and inner code, as clients see them."""
+    error = refused.value.error
+    return refused.value.status_code, error.code, (error.innererror or {}).get("code")

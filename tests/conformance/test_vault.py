@@ -1,6 +1,5 @@
 """Secrets in a vault, by azure-keyvault-secrets: the challenge, versions, deleted ones, and who may (AZURE 6)."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -17,51 +16,15 @@ from azure.core.rest import HttpRequest
 from azure.identity import AzureAuthorityHosts, ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
 
+from conftest import refusal
+
 GRAPH = "https://graph.microsoft.com/.default"
-
-
-@dataclass(frozen=True)
-class Vault:
-    """A vault, as its administrator sees it."""
-
-    tenant: object
-    name: str
-
-    @property
-    def url(self):
-        return f"https://{self.name}.vault.azure.net"
-
-    def edit(self, **change):
-        self.tenant.azure.administer("PATCH", f"/vaults/{self.name}", change)
-
-    def grant(self, application, **grant):
-        wanted = {"principal": application.principal, **grant}
-        self.tenant.azure.administer("POST", f"/vaults/{self.name}/grants", wanted)
-
-    def asked(self, verb):
-        """How the requests of a kind were answered, one after the other."""
-        return [one["status"] for one in self.tenant.azure.journal("vault", verb, f"/{self.name}/")]
 
 
 def client(vault, application, **options):
     secret = application.password().value
     credential = ClientSecretCredential(application.tenant.id, application.client_id, secret)
     return SecretClient(vault.url, credential, **options)
-
-
-def refusal(refused):
-    """Status, code and inner code, as clients see them."""
-    error = refused.value.error
-    return refused.value.status_code, error.code, (error.innererror or {}).get("code")
-
-
-@pytest.fixture
-def vault(calm):
-    """A vault where deletions and recoveries are done at once."""
-    vault = Vault(calm, f"kv-{calm.id[:8]}")
-    calm.azure.administer("POST", "/vaults", {"tenant": calm.id, "name": vault.name})
-    vault.edit(deletionLag=[0, 0], recoveryLag=[0, 0], roleLag=[0, 0])
-    return vault
 
 
 @pytest.fixture

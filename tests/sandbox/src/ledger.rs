@@ -5,6 +5,7 @@
 mod blame;
 mod certificates;
 mod federated;
+mod keys;
 mod leaks;
 mod mark;
 mod story;
@@ -28,6 +29,7 @@ pub struct Ledger {
     refused: BTreeMap<Uuid, RefusedSignIn>,
     calls: BTreeMap<(String, String), usize>,
     published: BTreeMap<Fingerprint, Timestamp>,
+    keys: keys::Keys,
     held: Vec<Held>,
     seen: Vec<crate::witness::Refusal>,
     accepted: u64,
@@ -169,6 +171,7 @@ impl Ledger {
             refused: refused.into_iter().map(|refused| (refused.trace_id, refused)).collect(),
             calls,
             published: BTreeMap::new(),
+            keys: keys::Keys::default(),
             held: held.collect(),
             seen: refusals.cloned().collect(),
             accepted: holdings.map(|holding| holding.accepted).sum(),
@@ -183,6 +186,14 @@ impl Ledger {
     pub fn published(mut self, fingerprint: Fingerprint, since: Timestamp) -> Self {
         let known = self.published.entry(fingerprint).or_insert(since);
         *known = since.min(*known);
+        self
+    }
+
+    /// Tells of a text with private keys and their certificates in PEM, which are searched for from now on: Azure knows
+    /// of no key of a certificate.
+    #[must_use]
+    pub fn knowing_keys_in(mut self, text: &str) -> Self {
+        self.keys.learn(text);
         self
     }
 

@@ -211,7 +211,8 @@ impl Azure {
         Ok(known.map(|application| application.passwords.clone()).unwrap_or_default())
     }
 
-    /// The ledger of a tenant, with what these pods have seen and what was stored in its vaults. Calls are those of all
+    /// The ledger of a tenant, with what these pods have seen and what was stored in its vaults, private keys included.
+    /// Calls are those of all
     /// tenants.
     pub fn ledger(&self, tenant: Uuid, witnesses: &Witnesses) -> anyhow::Result<Ledger> {
         let mut calls = BTreeMap::new();
@@ -229,7 +230,8 @@ impl Azure {
             SecretWhat::Stored { fingerprint, .. } => Some((fingerprint, change.time)),
             _ => None,
         });
-        Ok(stored.fold(ledger, |ledger, (fingerprint, since)| ledger.published(fingerprint, since)))
+        let ledger = stored.fold(ledger, |ledger, (fingerprint, since)| ledger.published(fingerprint, since));
+        Ok(self.stored_keys(tenant).iter().fold(ledger, |ledger, text| ledger.knowing_keys_in(text)))
     }
 
     /// Every sign-in that was refused, and why in truth.

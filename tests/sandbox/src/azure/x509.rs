@@ -3,13 +3,15 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{self, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
 use x509_parser::parse_x509_certificate;
 
-use super::signing::PublicKey;
+use super::signing::{PublicKey, SigningKey};
 use crate::witness::Fingerprint;
 
 /// How a certificate in PEM begins.
@@ -39,6 +41,19 @@ impl X509 {
         let key = is_rsa.then(|| PublicKey::of_rsa(&key.subject_public_key.data));
         rest.is_empty().then_some(())?;
         Some(Self { der, begin, end, key })
+    }
+
+    /// All that there are in a text of PEM, whatever else is there.
+    #[must_use]
+    pub fn all_in(text: &str) -> Vec<Self> {
+        let found = CertificateDer::pem_slice_iter(text.as_bytes()).filter_map(Result::ok);
+        found.filter_map(|der| Self::read(&der)).collect()
+    }
+
+    /// Whether this private key, in PKCS #8, is its own.
+    #[must_use]
+    pub fn belongs_to(&self, key: &[u8]) -> bool {
+        SigningKey::from_pkcs8(key).is_ok_and(|key| self.key.as_ref() == Some(&key.public()))
     }
 
     /// It itself.
@@ -77,6 +92,12 @@ impl X509 {
         hexadecimal(digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der).as_ref())
     }
 
+    /// The same thumbprint in base64, as Key Vault and older assertions have it: `x5t`.
+    #[must_use]
+    pub fn thumbprint_in_base64(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der))
+    }
+
     /// What pods are told apart by that hold it: its thumbprint by SHA-256.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
@@ -110,6 +131,9 @@ mod tests {
         let made = made();
         let read = X509::read(made.der()).unwrap();
         assert_eq!(X509::read(made.pem().as_bytes()), Some(read.clone()));
+        let other = self::made();
+        let text = format!("tls.key {} tls.crt\n{}{}", made.key_pem(), other.pem(), made.pem());
+        assert_eq!(X509::all_in(&text), [X509::read(other.der()).unwrap(), read.clone()]);
         assert_eq!(read.end().duration_since(read.begin()).as_hours(), 90 * 24);
         assert_eq!(read.der(), made.der());
         assert_eq!(read.fingerprint(), Fingerprint::of(made.der()));

@@ -29,7 +29,7 @@ pub enum Form {
 pub struct Leak {
     /// Where it was found.
     pub output: String,
-    /// The credential whose value it is.
+    /// The credential whose value it is; nil for the key of a certificate that no application ever had.
     pub key_id: Uuid,
     /// How it was written.
     pub form: Form,
@@ -44,11 +44,17 @@ impl fmt::Display for Leak {
 }
 
 impl Ledger {
-    /// Searches texts, each with a name, for every value that was ever minted in this tenant.
+    /// Searches texts, each with a name, for every value that was ever minted in this tenant, and every private key that
+    /// is known.
     pub fn leaks<N: Into<String>, T: AsRef<str>>(&self, outputs: impl IntoIterator<Item = (N, T)>) -> Vec<Leak> {
-        let values = self.credentials.iter().filter_map(|one| Some((one.key_id, one.value.as_ref()?)));
+        let values = self.credentials.iter().filter_map(|one| Some((one.key_id, one.value.as_deref()?)));
+        let of_certificate = |fingerprint| {
+            let found = self.credentials.iter().rfind(|one| one.fingerprint == fingerprint);
+            found.map(|one| one.key_id).unwrap_or_default()
+        };
+        let keys = self.keys.all().map(|(fingerprint, piece)| (of_certificate(fingerprint), piece));
         let searched: Vec<(Uuid, BTreeMap<String, Form>)> =
-            values.map(|(key_id, value)| (key_id, disguises(value))).collect();
+            values.chain(keys).map(|(key_id, value)| (key_id, disguises(value))).collect();
         let mut leaks = vec![];
         for (output, text) in outputs {
             let (output, text) = (output.into(), text.as_ref());

@@ -8,6 +8,7 @@
 )]
 
 mod administrator;
+mod certificates;
 #[path = "../azure/client.rs"]
 mod client;
 mod deletion;

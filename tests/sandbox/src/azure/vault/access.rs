@@ -11,7 +11,7 @@ use crate::azure::replicas::{Lag, Replicated};
 /// How many parts of a vault learn of grants, each in its own time.
 const REPLICAS: usize = 3;
 
-/// What can be done to secrets.
+/// What can be done to secrets, to certificates, and to the keys that come with those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -29,14 +29,40 @@ pub enum Action {
     Recover,
     /// Take away for good what was deleted.
     Purge,
+    /// Read a certificate, without its private key.
+    GetCertificate,
+    /// Read a list of certificates.
+    ListCertificates,
+    /// Write a new version of a certificate that was made elsewhere.
+    ImportCertificate,
+    /// Change what is written about a version of a certificate.
+    UpdateCertificate,
+    /// Delete a certificate, with its secret and its key.
+    DeleteCertificate,
+    /// Recover a certificate that was deleted.
+    RecoverCertificate,
+    /// Take a deleted certificate away for good.
+    PurgeCertificate,
+    /// Read the public half of a key.
+    GetKey,
 }
 
 impl Action {
-    /// All of them.
-    pub const ALL: [Self; 7] =
+    /// Everything that can be done to secrets.
+    pub const SECRETS: [Self; 7] =
         [Self::Get, Self::List, Self::Set, Self::Update, Self::Delete, Self::Recover, Self::Purge];
+    /// Everything that can be done to certificates.
+    pub const CERTIFICATES: [Self; 7] = [
+        Self::GetCertificate,
+        Self::ListCertificates,
+        Self::ImportCertificate,
+        Self::UpdateCertificate,
+        Self::DeleteCertificate,
+        Self::RecoverCertificate,
+        Self::PurgeCertificate,
+    ];
 
-    /// How roles call it.
+    /// How roles call it; whoever may read certificates may list them.
     pub(super) const fn data_action(self) -> &'static str {
         match self {
             Self::Get => "Microsoft.KeyVault/vaults/secrets/getSecret/action",
@@ -46,29 +72,44 @@ impl Action {
             Self::Delete => "Microsoft.KeyVault/vaults/secrets/delete",
             Self::Recover => "Microsoft.KeyVault/vaults/secrets/recover/action",
             Self::Purge => "Microsoft.KeyVault/vaults/secrets/purge/action",
+            Self::GetCertificate | Self::ListCertificates => "Microsoft.KeyVault/vaults/certificates/read",
+            Self::ImportCertificate => "Microsoft.KeyVault/vaults/certificates/import/action",
+            Self::UpdateCertificate => "Microsoft.KeyVault/vaults/certificates/update/action",
+            Self::DeleteCertificate => "Microsoft.KeyVault/vaults/certificates/delete",
+            Self::RecoverCertificate => "Microsoft.KeyVault/vaults/certificates/recover/action",
+            Self::PurgeCertificate => "Microsoft.KeyVault/vaults/certificates/purge/action",
+            Self::GetKey => "Microsoft.KeyVault/vaults/keys/read",
         }
     }
 
     /// How access policies call it.
     pub(super) const fn permission(self) -> &'static str {
         match self {
-            Self::Get => "get",
-            Self::List => "list",
+            Self::Get | Self::GetCertificate | Self::GetKey => "get",
+            Self::List | Self::ListCertificates => "list",
             Self::Set | Self::Update => "set",
-            Self::Delete => "delete",
-            Self::Recover => "recover",
-            Self::Purge => "purge",
+            Self::ImportCertificate => "import",
+            Self::UpdateCertificate => "update",
+            Self::Delete | Self::DeleteCertificate => "delete",
+            Self::Recover | Self::RecoverCertificate => "recover",
+            Self::Purge | Self::PurgeCertificate => "purge",
         }
     }
 }
 
-/// A role that Azure has for secrets.
+/// A role that Azure has for secrets and certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// Key Vault Secrets Officer (b86a8fe4-44ce-4948-aee5-eccb2c155cd7): everything.
+    /// Key Vault Secrets Officer (b86a8fe4-44ce-4948-aee5-eccb2c155cd7): everything with secrets, and nothing with
+    /// certificates.
     SecretsOfficer,
-    /// Key Vault Secrets User (4633458b-17de-408a-b874-0445c86b69e6): reading.
+    /// Key Vault Secrets User (4633458b-17de-408a-b874-0445c86b69e6): reading secrets, those of certificates included.
     SecretsUser,
+    /// Key Vault Certificates Officer (a4417e6f-fecd-4de8-b567-7b0420556985): everything with certificates, and nothing
+    /// with their secrets.
+    CertificatesOfficer,
+    /// Key Vault Certificate User (db79e9a7-68ee-4b58-9aeb-b90e7c24fcba): reading certificates with all that is theirs.
+    CertificateUser,
 }
 
 impl Role {
@@ -76,8 +117,12 @@ impl Role {
     #[must_use]
     pub const fn actions(self) -> &'static [Action] {
         match self {
-            Self::SecretsOfficer => &Action::ALL,
+            Self::SecretsOfficer => &Action::SECRETS,
             Self::SecretsUser => &[Action::Get, Action::List],
+            Self::CertificatesOfficer => &Action::CERTIFICATES,
+            Self::CertificateUser => {
+                &[Action::GetCertificate, Action::ListCertificates, Action::Get, Action::List, Action::GetKey]
+            }
         }
     }
 }
@@ -114,12 +159,12 @@ pub struct Grant {
     pub principal: Uuid,
     /// What it may do.
     pub actions: Vec<Action>,
-    /// To the secret of this name only.
+    /// To the secret of this name only, or to the certificate of this name, whichever the actions are about.
     pub secret: Option<String>,
 }
 
 impl Grant {
-    /// A role, for the whole vault or for the secret of one name.
+    /// A role, for the whole vault or for what has one name.
     #[must_use]
     pub fn role(principal: Uuid, role: Role, secret: Option<&str>) -> Self {
         Self { principal, actions: role.actions().to_vec(), secret: secret.map(str::to_owned) }
@@ -208,12 +253,23 @@ mod tests {
     #[test]
     fn roles_are_what_azure_says() {
         let officer = granted(Role::SecretsOfficer, None, Lag::NONE);
-        assert!(Action::ALL.into_iter().all(|action| allowed(&officer, action, Some("a"), 0) == 60));
+        assert!(Action::SECRETS.into_iter().all(|action| allowed(&officer, action, Some("a"), 0) == 60));
         let user = granted(Role::SecretsUser, None, Lag::NONE);
-        let may = Action::ALL.into_iter().filter(|action| allowed(&user, *action, Some("a"), 0) > 0);
+        let may = Action::SECRETS.into_iter().filter(|action| allowed(&user, *action, Some("a"), 0) > 0);
         assert_eq!(may.collect::<Vec<_>>(), [Action::Get, Action::List]);
         let mut dice = Dice::new(1);
         assert!(!user.allow(Uuid::from_u128(2), Action::Get, None, at(0), &mut dice), "somebody else");
+    }
+
+    /// Roles are about one of the three that a certificate is; Certificate User reads all of them.
+    #[test]
+    fn who_may_write_secrets_may_not_write_certificates_and_the_other_way_round() {
+        let may = |role, action| allowed(&granted(role, None, Lag::NONE), action, Some("a"), 0) == 60;
+        assert!(Action::CERTIFICATES.into_iter().all(|action| may(Role::CertificatesOfficer, action)));
+        assert!(!Action::SECRETS.into_iter().any(|action| may(Role::CertificatesOfficer, action)));
+        assert!(!Action::CERTIFICATES.into_iter().any(|action| may(Role::SecretsOfficer, action)));
+        assert!(may(Role::CertificateUser, Action::Get) && may(Role::CertificateUser, Action::GetKey));
+        assert!(!may(Role::CertificateUser, Action::ImportCertificate));
     }
 
     /// AZURE 6: a role can be scoped to one secret.

@@ -1,5 +1,5 @@
 //! What a person with a portal does to vaults: create them, grant, set firewalls; put, disable, delete, recover and
-//! purge secrets by hand; and what only a sandbox's master does: look at everything. Over HTTP, each route is a method
+//! purge secrets and certificates by hand; and what only a sandbox's master does: look at everything. Over HTTP, each route is a method
 //! of [`Azure`]. It answers no request of a client.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::asked::Collection;
 use super::bounds;
-use super::secrets::{Refusal, SecretEdit};
+use super::certificates::Imported;
+use super::refusal::Refusal;
+use super::secrets::SecretEdit;
 use super::vaults::{By, State, Vault};
 use super::{Access, Action, Grant, Network, Role, SecretChange, VaultSettings};
 use crate::azure::Azure;
@@ -64,29 +67,92 @@ impl Azure {
 
     /// Puts a secret into a vault by hand. The answer is its version.
     pub fn put_secret(&self, vault: &str, name: &str, value: &str, edit: SecretEdit) -> anyhow::Result<String> {
-        self.to_secret("put", vault, name, |vault, by, dice| {
+        self.by_hand(Collection::Secrets, "put", vault, name, |vault, by, dice| {
             vault.put(name, value.to_owned(), edit, by, dice).map(|(_, version)| version.id.clone())
         })
     }
 
     /// Changes what is written about a version of a secret by hand, by default the latest: disables it, edits tags.
     pub fn edit_secret(&self, vault: &str, name: &str, version: Option<&str>, edit: SecretEdit) -> anyhow::Result<()> {
-        self.to_secret("edit", vault, name, |vault, by, _| vault.edit(name, version, edit, by).map(drop))
+        self.edit(Collection::Secrets, (vault, name), version, edit)
     }
 
     /// Deletes a secret by hand, which takes a while.
     pub fn delete_secret(&self, vault: &str, name: &str) -> anyhow::Result<()> {
-        self.to_secret("delete", vault, name, |vault, by, dice| vault.delete(name, by, dice).map(drop))
+        self.delete(Collection::Secrets, vault, name)
     }
 
     /// Recovers a deleted secret by hand, which takes a while.
     pub fn recover_secret(&self, vault: &str, name: &str) -> anyhow::Result<()> {
-        self.to_secret("recover", vault, name, |vault, by, dice| vault.recover(name, by, dice).map(drop))
+        self.recover(Collection::Secrets, vault, name)
     }
 
     /// Purges a deleted secret by hand.
     pub fn purge_secret(&self, vault: &str, name: &str) -> anyhow::Result<()> {
-        self.to_secret("purge", vault, name, |vault, by, _| vault.purge(name, by))
+        self.purge(Collection::Secrets, vault, name)
+    }
+
+    /// Imports a certificate with its key, in PEM, by hand. The answer is its version.
+    pub fn import_certificate(&self, vault: &str, name: &str, pem: &str, edit: SecretEdit) -> anyhow::Result<String> {
+        self.by_hand(Collection::Certificates, "import", vault, name, |vault, by, dice| {
+            let (imported, edit) = Imported::by_hand(pem, edit, by.now)?;
+            vault.import(name, imported, edit, by, dice).map(|(_, version)| version.id.clone())
+        })
+    }
+
+    /// Changes what is written about a version of a certificate by hand, by default the latest.
+    pub fn edit_certificate(
+        &self,
+        vault: &str,
+        name: &str,
+        version: Option<&str>,
+        edit: SecretEdit,
+    ) -> anyhow::Result<()> {
+        self.edit(Collection::Certificates, (vault, name), version, edit)
+    }
+
+    /// Deletes a certificate by hand, with its secret and its key, which takes a while.
+    pub fn delete_certificate(&self, vault: &str, name: &str) -> anyhow::Result<()> {
+        self.delete(Collection::Certificates, vault, name)
+    }
+
+    /// Recovers a deleted certificate by hand, which takes a while.
+    pub fn recover_certificate(&self, vault: &str, name: &str) -> anyhow::Result<()> {
+        self.recover(Collection::Certificates, vault, name)
+    }
+
+    /// Purges a deleted certificate by hand.
+    pub fn purge_certificate(&self, vault: &str, name: &str) -> anyhow::Result<()> {
+        self.purge(Collection::Certificates, vault, name)
+    }
+
+    fn edit(
+        &self,
+        of: Collection,
+        (vault, name): (&str, &str),
+        version: Option<&str>,
+        edit: SecretEdit,
+    ) -> anyhow::Result<()> {
+        self.by_hand(of, "edit", vault, name, |vault, by, _| vault.edit(of, name, version, edit, by).map(drop))
+    }
+
+    fn delete(&self, of: Collection, vault: &str, name: &str) -> anyhow::Result<()> {
+        self.by_hand(of, "delete", vault, name, |vault, by, dice| vault.delete(of, name, by, dice).map(drop))
+    }
+
+    fn recover(&self, of: Collection, vault: &str, name: &str) -> anyhow::Result<()> {
+        self.by_hand(of, "recover", vault, name, |vault, by, dice| vault.recover(of, name, by, dice).map(drop))
+    }
+
+    fn purge(&self, of: Collection, vault: &str, name: &str) -> anyhow::Result<()> {
+        self.by_hand(of, "purge", vault, name, |vault, by, _| vault.purge(of, name, by))
+    }
+
+    /// Every text with a private key that was ever stored in the vaults of a tenant.
+    pub(in crate::azure) fn stored_keys(&self, tenant: Uuid) -> Vec<String> {
+        let state = self.0.room.vaults.lock();
+        let of_tenant = state.vaults.values().filter(|vault| vault.tenant == tenant);
+        of_tenant.flat_map(|vault| vault.private.iter().map(|value| value.tell().to_owned())).collect()
     }
 
     /// Every change of a secret in the vaults of a tenant, each vault's in its order.
@@ -111,17 +177,19 @@ impl Azure {
         Ok(act(vault, dice))
     }
 
-    fn to_secret<T>(
+    fn by_hand<T>(
         &self,
+        of: Collection,
         verb: &str,
         vault: &str,
         name: &str,
         act: impl FnOnce(&mut Vault, By, &mut Dice) -> Result<T, Refusal>,
     ) -> anyhow::Result<T> {
-        anyhow::ensure!(bounds::is_name(name), "no secret can be called {name:?}: 1 to 127 letters, digits and dashes");
+        let one = of.one().to_ascii_lowercase();
+        anyhow::ensure!(bounds::is_name(name), "no {one} can be called {name:?}: 1 to 127 letters, digits and dashes");
         let by = By { actor: Actor::Administrator, now: Timestamp::now() };
         let done = self.in_vault(vault, |vault, dice| act(vault, by, dice))?;
-        done.map_err(|refusal| anyhow::anyhow!("could not {verb} secret {name} of vault {vault}: {refusal:?}"))
+        done.map_err(|refusal| anyhow::anyhow!("could not {verb} {one} {name} of vault {vault}: {refusal:?}"))
     }
 }
 
@@ -205,7 +273,10 @@ pub(in crate::azure) fn act(
             let id = Uuid::try_parse(principal).with_context(|| format!("{principal:?} is no ID of a principal"))?;
             azure.revoke(vault, id)?;
         }
-        (_, [vault, "secrets", name, rest @ ..]) => return to_secret(azure, method, (vault, name), rest, read(body)?),
+        (_, [vault, of @ ("secrets" | "certificates"), name, rest @ ..]) => {
+            let of = if *of == "secrets" { Collection::Secrets } else { Collection::Certificates };
+            return change(azure, of, method, (vault, name), rest, read(body)?);
+        }
         _ => return Ok(None),
     }
     Ok(Some(json!({})))
@@ -218,8 +289,9 @@ fn add_grant(azure: &Azure, vault: &str, spec: GrantSpec) -> anyhow::Result<()> 
     if lagging { azure.grant(vault, grant) } else { azure.seed_grant(vault, grant) }
 }
 
-fn to_secret(
+fn change(
     azure: &Azure,
+    of: Collection,
     method: &str,
     (vault, name): (&str, &str),
     rest: &[&str],
@@ -229,13 +301,17 @@ fn to_secret(
     let edit = SecretEdit { content_type, tags, enabled, ..SecretEdit::default() };
     match (method, rest) {
         ("PUT", []) => {
-            let value = value.context("a secret is put with a value, which is missing")?;
-            return Ok(Some(json!({"version": azure.put_secret(vault, name, &value, edit)?})));
+            let value = value.context("a secret is put, and a certificate imported, with a value, which is missing")?;
+            let version = match of {
+                Collection::Certificates => azure.import_certificate(vault, name, &value, edit)?,
+                _ => azure.put_secret(vault, name, &value, edit)?,
+            };
+            return Ok(Some(json!({"version": version})));
         }
-        ("PATCH", []) => azure.edit_secret(vault, name, version.as_deref(), edit)?,
-        ("DELETE", []) => azure.delete_secret(vault, name)?,
-        ("POST", ["recover"]) => azure.recover_secret(vault, name)?,
-        ("POST", ["purge"]) => azure.purge_secret(vault, name)?,
+        ("PATCH", []) => azure.edit(of, (vault, name), version.as_deref(), edit)?,
+        ("DELETE", []) => azure.delete(of, vault, name)?,
+        ("POST", ["recover"]) => azure.recover(of, vault, name)?,
+        ("POST", ["purge"]) => azure.purge(of, vault, name)?,
         _ => return Ok(None),
     }
     Ok(Some(json!({})))

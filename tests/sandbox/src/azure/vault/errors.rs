@@ -4,8 +4,9 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use super::access::Action;
+use super::asked::Collection;
 use super::bounds;
-use super::secrets::Refusal;
+use super::refusal::Refusal;
 use crate::azure::call::{self, Answer, with};
 use crate::azure::tokens::{Caller, Refused};
 
@@ -117,8 +118,8 @@ impl Error {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).within(inner)
     }
 
-    pub(super) fn by_role(whom: Whom<'_>, action: Action, secret: Option<&str>) -> Self {
-        let resource = secret.map(|secret| format!("/secrets/{secret}")).unwrap_or_default();
+    pub(super) fn by_role(whom: Whom<'_>, action: Action, of: Collection, name: Option<&str>) -> Self {
+        let resource = name.map(|name| format!("/{}/{name}", of.name())).unwrap_or_default();
         let message = format!(
             "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role \
              definitions were changed recently, please observe propagation time.\r\nCaller: {}\r\nAction: \
@@ -136,11 +137,12 @@ impl Error {
     }
 
     /// Of the two inner codes that are seen for the same thing, `older` is the one of older days.
-    pub(super) fn by_policy(whom: Whom<'_>, action: Action, older: bool) -> Self {
+    pub(super) fn by_policy(whom: Whom<'_>, action: Action, of: Collection, older: bool) -> Self {
         let message = format!(
-            "The user, group or application '{}' does not have secrets {} permission on key vault '{}'. For help \
+            "The user, group or application '{}' does not have {} {} permission on key vault '{}'. For help \
              resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287",
             whom.called(),
+            of.name(),
             action.permission(),
             whom.place()
         );
@@ -179,37 +181,81 @@ impl Error {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
+        Self::about(Collection::Secrets, refusal)
+    }
+}
+
+impl Error {
+    /// A refusal in the words that there are for one of a collection.
+    pub(super) fn about(of: Collection, refusal: Refusal) -> Self {
+        let one = of.one();
+        let small = one.to_ascii_lowercase();
         let conflict = |message: String| Self::new(StatusCode::CONFLICT, "Conflict", message);
-        let not_found = |message: String| Self::new(StatusCode::NOT_FOUND, "SecretNotFound", message);
+        let not_found = |message: String| Self::new(StatusCode::NOT_FOUND, of.not_found(), message);
         match refusal {
             Refusal::BadName(name) => Self::bad_parameter(format!("The request URI contains an invalid name: {name}")),
             Refusal::BadProperty => Self::bad_property(),
             Refusal::NotFound(name) => not_found(format!(
-                "A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret \
+                "A {small} with (name/id) {name} was not found in this key vault. If you recently deleted this {small} \
                  you may be able to recover it using the correct recovery command. For help resolving this issue, \
                  please see https://go.microsoft.com/fwlink/?linkid=2125182"
             )),
-            Refusal::NotDeleted(name) => not_found(format!("Deleted Secret not found: {name}")),
+            Refusal::NotDeleted(name) => not_found(format!("Deleted {one} not found: {name}")),
             Refusal::Disabled => {
                 Self::forbidden("Operation get is not allowed on a disabled secret.", "SecretDisabled")
             }
             Refusal::BeingDeleted(name) => {
-                conflict(format!("Secret {name} is currently being deleted and cannot be re-created; retry later."))
+                conflict(format!("{one} {name} is currently being deleted and cannot be re-created; retry later."))
                     .within("ObjectIsBeingDeleted")
             }
             Refusal::DeletedButRecoverable(name) => conflict(format!(
-                "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; in \
-                 this state, the secret can only be recovered or purged."
+                "{one} {name} is currently in a deleted but recoverable state, and its name cannot be reused; in \
+                 this state, the {small} can only be recovered or purged."
             ))
             .within("ObjectIsDeletedButRecoverable"),
             Refusal::BeingRecovered(name) => {
-                conflict(format!("Secret {name} is currently being recovered and cannot be re-created; retry later."))
+                conflict(format!("{one} {name} is currently being recovered and cannot be re-created; retry later."))
                     .within("ObjectIsBeingRecovered")
             }
             Refusal::PurgeProtected => {
                 let message = "Operation \"purge\" is not enabled for this vault.";
                 Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
             }
+            Refusal::Managed(operation) => Self::forbidden(
+                format!(
+                    "Operation \"{operation}\" is not allowed on this secret, since it is associated with a \
+                     certificate. Perform the operation on the corresponding certificate. For more information refer \
+                     to https://docs.microsoft.com/en-us/azure/key-vault/certificates/about-certificates\
+                     #composition-of-a-certificate"
+                ),
+                "SecretManagedByKeyVault",
+            ),
+            Refusal::TakenBySecret(name) => conflict(format!(
+                "A certificate with name {name} cannot be created: there is a secret with the same name in this key \
+                 vault."
+            )),
+            Refusal::OfSecret(refusal) => Self::about(Collection::Secrets, *refusal),
+            Refusal::BadPem => Self::bad_parameter(
+                "The specified PEM X.509 certificate content is in an unexpected format. Please check if certificate \
+                 is in valid PEM format.",
+            ),
+            Refusal::BadPfx => Self::bad_parameter(
+                "The specified PKCS#12 X.509 certificate content can not be read. Please check if certificate is in \
+                 valid PKCS#12 format.",
+            ),
+            Refusal::ExpiredCertificate => {
+                Self::bad_parameter("The specified X.509 certificate has expired and cannot be imported.")
+            }
+        }
+    }
+}
+
+impl Collection {
+    const fn not_found(self) -> &'static str {
+        match self {
+            Self::Secrets => "SecretNotFound",
+            Self::Certificates => "CertificateNotFound",
+            Self::Keys => "KeyNotFound",
         }
     }
 }

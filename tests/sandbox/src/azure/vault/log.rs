@@ -27,7 +27,7 @@ pub struct SecretChange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SecretWhat {
-    /// It got a new version.
+    /// It got a new version, be it set or imported with a certificate.
     Stored {
         /// The version.
         version: String,

@@ -1,12 +1,13 @@
-//! What is done for whoever may do it: reading, writing, lists, and the way of deleted secrets, each as one operation
+//! What is done to secrets for whoever may do it: reading, writing, lists, and the way of deleted secrets, each as one operation
 //! on one vault, answered in JSON. Who may, has been decided.
 
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::Asked;
+use super::asked::{Collection, Wish};
 use super::errors::Error;
-use super::secrets::{Refusal, Secret, Version};
+use super::refusal::Refusal;
+use super::secrets::{Secret, Version};
 use super::shape::{Body, Page, Shape};
 use super::vaults::{By, Vault};
 use crate::azure::call::Call;
@@ -15,36 +16,37 @@ use crate::azure::dice::Dice;
 /// An answer in the making.
 pub(super) type Answered = Result<(StatusCode, Option<Value>), Error>;
 
-pub(super) fn carry_out(vault: &mut Vault, asked: Asked, call: &Call, by: By, dice: &mut Dice) -> Answered {
+pub(super) fn carry_out(vault: &mut Vault, wish: Wish, call: &Call, by: By, dice: &mut Dice) -> Answered {
     let settings = vault.settings;
     let shape = Shape { origin: &call.origin, settings: &settings };
-    let body = match asked {
-        Asked::List => list(vault, shape, call, by)?,
-        Asked::Versions(name) => versions(vault.secrets.here(&name, by.now)?, shape, call)?,
-        Asked::ListDeleted => list_deleted(vault, shape, call, by)?,
-        Asked::Get(name, version) => {
+    let body = match wish {
+        Wish::List => list(vault, shape, call, by)?,
+        Wish::Versions(name) => versions(vault.secrets.here(&name, by.now)?, shape, call)?,
+        Wish::ListDeleted => list_deleted(vault, shape, call, by)?,
+        Wish::Get(name, version) => {
             let (secret, version) = vault.secrets.get(&name, version.as_deref(), by.now)?;
             shape.whole(secret, version)
         }
-        Asked::Put(name) => {
+        Wish::Put(name) => {
             let mut body = Body::of(call)?;
             let value = body.value.take().ok_or_else(Error::bad_property)?;
             let (secret, version) = vault.put(&name, value, body.edit(), by, dice)?;
             shape.whole(secret, version)
         }
-        Asked::Edit(name, version) => {
-            let (secret, version) = vault.edit(&name, version.as_deref(), Body::of(call)?.edit(), by)?;
+        Wish::Edit(name, version) => {
+            let (secret, version) =
+                vault.edit(Collection::Secrets, &name, version.as_deref(), Body::of(call)?.edit(), by)?;
             shape.version(secret, version)
         }
-        Asked::Delete(name) => deleted(shape, vault.delete(&name, by, dice)?)?,
-        Asked::GetDeleted(name) => deleted(shape, vault.secrets.deleted(&name, by.now)?)?,
-        Asked::Recover(name) => {
-            let secret = vault.recover(&name, by, dice)?;
+        Wish::Delete(name) => deleted(shape, vault.delete(Collection::Secrets, &name, by, dice)?)?,
+        Wish::GetDeleted(name) => deleted(shape, vault.secrets.deleted(&name, by.now)?)?,
+        Wish::Recover(name) => {
+            let secret = vault.recover(Collection::Secrets, &name, by, dice)?;
             let latest = secret.latest().ok_or(Refusal::NotFound(name))?;
             shape.version(secret, latest)
         }
-        Asked::Purge(name) => {
-            vault.purge(&name, by)?;
+        Wish::Purge(name) => {
+            vault.purge(Collection::Secrets, &name, by)?;
             return Ok((StatusCode::NO_CONTENT, None));
         }
     };

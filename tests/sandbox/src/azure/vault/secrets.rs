@@ -1,12 +1,17 @@
 //! The secrets of one vault (AZURE 6): versions that only grow in number, what can be changed about them, and the way
-//! of a deleted secret through deletion, recovery and purge, each of which takes a while. Pure: time is an argument.
-//! Who may do it, and what fits, is decided elsewhere.
+//! of a deleted secret through deletion, recovery and purge, each of which takes a while. A certificate is a secret with
+//! more to it: it shares its versions, its attributes and its fate. Pure: time is an argument. Who may do it, and what
+//! fits, is decided elsewhere.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::asked::Collection;
+use super::certificates::Imported;
+use super::refusal::Refusal;
 use crate::azure::x509::X509;
 use crate::witness::Fingerprint;
 
@@ -17,6 +22,11 @@ pub(crate) struct SecretValue(String);
 impl SecretValue {
     pub(crate) fn tell(&self) -> &str {
         &self.0
+    }
+
+    /// Whether there is a private key in it, in PEM.
+    pub(crate) fn has_private_key(&self) -> bool {
+        self.0.contains("PRIVATE KEY-----")
     }
 
     /// Of a certificate in PEM it is that of the certificate: by it pods are known that have taken it.
@@ -58,9 +68,31 @@ pub(crate) struct Version {
     pub(crate) expires: Option<i64>,
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
+    /// The certificate, if it is one.
+    pub(crate) certificate: Option<Arc<Imported>>,
 }
 
 impl Version {
+    fn new(id: String, value: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            value: SecretValue(value),
+            content_type: None,
+            tags: BTreeMap::new(),
+            enabled: true,
+            not_before: None,
+            expires: None,
+            created: now,
+            updated: now,
+            certificate: None,
+        }
+    }
+
+    /// What pods are known by that have taken it.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.certificate.as_ref().map_or_else(|| self.value.fingerprint(), |one| one.x509.fingerprint())
+    }
+
     fn edit(&mut self, edit: SecretEdit, now: Timestamp) {
         let SecretEdit { content_type, tags, enabled, not_before, expires } = edit;
         self.content_type = content_type.or_else(|| self.content_type.take());
@@ -94,6 +126,11 @@ impl Secret {
         }
     }
 
+    /// Whether it is a certificate's: then it is changed through that alone.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.latest().is_some_and(|version| version.certificate.is_some())
+    }
+
     /// When it was deleted and when it will be purged, if it is deleted.
     pub(crate) fn deletion(&self) -> Option<Deletion> {
         match self.life {
@@ -121,29 +158,6 @@ pub(crate) struct Deletion {
     pub(crate) done: Timestamp,
     /// Then it is gone for good.
     pub(crate) purge: Timestamp,
-}
-
-/// Why a vault does not do what it is asked to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// No secret can be called so.
-    BadName(String),
-    /// Something that was sent does not fit.
-    BadProperty,
-    /// There is no such secret, or no such version.
-    NotFound(String),
-    /// There is no such deleted secret.
-    NotDeleted(String),
-    /// The version is disabled.
-    Disabled,
-    /// It is being deleted.
-    BeingDeleted(String),
-    /// It is deleted, and its name taken.
-    DeletedButRecoverable(String),
-    /// It is being recovered.
-    BeingRecovered(String),
-    /// The vault protects what is deleted.
-    PurgeProtected,
 }
 
 /// The secrets of one vault, by their names in small letters: names have no case.
@@ -180,11 +194,16 @@ impl Secrets {
         self.0.values()
     }
 
-    /// What may be read of a version.
-    pub(crate) fn get(&self, name: &str, id: Option<&str>, now: Timestamp) -> Result<(&Secret, &Version), Refusal> {
+    /// A version, which may be disabled.
+    pub(crate) fn find(&self, name: &str, id: Option<&str>, now: Timestamp) -> Result<(&Secret, &Version), Refusal> {
         let secret = self.here(name, now)?;
         let version = secret.version(id).and_then(|place| secret.versions.get(place));
-        let version = version.ok_or_else(|| Refusal::NotFound(name.to_owned()))?;
+        Ok((secret, version.ok_or_else(|| Refusal::NotFound(name.to_owned()))?))
+    }
+
+    /// What may be read of a version.
+    pub(crate) fn get(&self, name: &str, id: Option<&str>, now: Timestamp) -> Result<(&Secret, &Version), Refusal> {
+        let (secret, version) = self.find(name, id, now)?;
         if version.enabled { Ok((secret, version)) } else { Err(Refusal::Disabled) }
     }
 
@@ -197,29 +216,58 @@ impl Secrets {
         edit: SecretEdit,
         now: Timestamp,
     ) -> Result<(&Secret, &Version), Refusal> {
+        let secret = self.open(name, now);
+        secret.writable(now)?;
+        if secret.is_managed() {
+            return Err(Refusal::Managed("set"));
+        }
+        secret.add(Version::new(id, value, now), edit, now)
+    }
+
+    /// Adds a version of a certificate; a plain secret of that name is in its way.
+    pub(crate) fn import(
+        &mut self,
+        name: &str,
+        id: String,
+        imported: Imported,
+        edit: SecretEdit,
+        now: Timestamp,
+    ) -> Result<(&Secret, &Version), Refusal> {
+        let secret = self.open(name, now);
+        let is_plain = secret.latest().is_some() && !secret.is_managed();
+        match secret.writable(now) {
+            Err(refusal) if is_plain => return Err(Refusal::OfSecret(Box::new(refusal))),
+            Ok(()) if is_plain => return Err(Refusal::TakenBySecret(name.to_owned())),
+            writable => writable?,
+        }
+        let mut version = Version::new(id, imported.value.clone(), now);
+        version.certificate = Some(Arc::new(imported));
+        secret.add(version, edit, now)
+    }
+
+    /// What is under a name, or will be.
+    fn open(&mut self, name: &str, now: Timestamp) -> &mut Secret {
         self.forget_purged(name, now);
         let fresh = || Secret {
             name: name.to_owned(),
             versions: vec![],
             life: Life::Here { readable: Timestamp::MIN, writable: Timestamp::MIN },
         };
-        let secret = self.0.entry(name.to_ascii_lowercase()).or_insert_with(fresh);
-        secret.writable(now)?;
-        let mut version = Version {
-            id,
-            value: SecretValue(value),
-            content_type: None,
-            tags: BTreeMap::new(),
-            enabled: true,
-            not_before: None,
-            expires: None,
-            created: now,
-            updated: now,
-        };
-        version.edit(edit, now);
-        secret.versions.push(version);
-        let secret = &*secret;
-        Ok((secret, secret.latest().ok_or_else(|| Refusal::NotFound(name.to_owned()))?))
+        self.0.entry(name.to_ascii_lowercase()).or_insert_with(fresh)
+    }
+
+    /// Whether what is under a name may be changed as one of a collection: the secret of a certificate is changed through
+    /// that, and what is only a secret is no certificate.
+    pub(super) fn is_of(&self, of: Collection, name: &str, operation: &'static str) -> Result<(), Refusal> {
+        let is_managed = self.0.get(&name.to_ascii_lowercase()).is_some_and(Secret::is_managed);
+        match (of, is_managed) {
+            (Collection::Secrets, true) => Err(Refusal::Managed(operation)),
+            (Collection::Certificates, false) if matches!(operation, "recover" | "purge") => {
+                Err(Refusal::NotDeleted(name.to_owned()))
+            }
+            (Collection::Certificates, false) => Err(Refusal::NotFound(name.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// Changes what is written about a version.
@@ -310,6 +358,13 @@ impl Secrets {
 }
 
 impl Secret {
+    fn add(&mut self, mut version: Version, edit: SecretEdit, now: Timestamp) -> Result<(&Self, &Version), Refusal> {
+        version.edit(edit, now);
+        self.versions.push(version);
+        let secret = &*self;
+        Ok((secret, secret.latest().ok_or_else(|| Refusal::NotFound(secret.name.clone()))?))
+    }
+
     fn writable(&self, now: Timestamp) -> Result<(), Refusal> {
         let name = || self.name.clone();
         match self.life {

@@ -25,8 +25,8 @@ pub(super) struct Body {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Attributes {
-    enabled: Option<bool>,
+pub(super) struct Attributes {
+    pub(super) enabled: Option<bool>,
     nbf: Option<i64>,
     exp: Option<i64>,
 }
@@ -60,7 +60,12 @@ impl Shape<'_> {
 
     /// A version without its value.
     pub(super) fn version(self, secret: &Secret, version: &Version) -> Value {
-        self.shown(&format!("{}/secrets/{}/{}", self.origin, secret.name, version.id), version)
+        let of = |kind: &str| format!("{}/{kind}/{}/{}", self.origin, secret.name, version.id);
+        let mut shown = self.shown(&of("secrets"), version);
+        if version.certificate.is_some() {
+            shown["kid"] = of("keys").into();
+        }
+        shown
     }
 
     /// A secret as it is in a list: its latest version, and an ID without that.
@@ -78,7 +83,7 @@ impl Shape<'_> {
         Some(shown)
     }
 
-    fn shown(self, id: &str, version: &Version) -> Value {
+    pub(super) fn shown(self, id: &str, version: &Version) -> Value {
         let second = Timestamp::as_second;
         let mut attributes = json!({
             "enabled": version.enabled,
@@ -94,6 +99,9 @@ impl Shape<'_> {
         let mut shown = json!({"id": id, "attributes": attributes, "tags": version.tags});
         if let Some(content_type) = &version.content_type {
             shown["contentType"] = content_type.clone().into();
+        }
+        if version.certificate.is_some() {
+            shown["managed"] = true.into();
         }
         shown
     }

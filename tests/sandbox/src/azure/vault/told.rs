@@ -37,6 +37,9 @@ struct ToldSecret<'a> {
 struct ToldVersion<'a> {
     id: &'a str,
     fingerprint: String,
+    /// What people call it by, if it is a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbprint: Option<String>,
     enabled: bool,
     created: Timestamp,
     tags: &'a BTreeMap<String, String>,
@@ -58,6 +61,14 @@ fn told_secret(secret: &Secret) -> ToldSecret<'_> {
 }
 
 fn told_version(version: &Version) -> ToldVersion<'_> {
-    let Version { id, value, enabled, created, tags, .. } = version;
-    ToldVersion { id, fingerprint: value.fingerprint().to_string(), enabled: *enabled, created: *created, tags }
+    let Version { id, enabled, created, tags, .. } = version;
+    let thumbprint = version.certificate.as_ref().map(|one| one.x509.thumbprint());
+    ToldVersion {
+        id,
+        fingerprint: version.fingerprint().to_string(),
+        thumbprint,
+        enabled: *enabled,
+        created: *created,
+        tags,
+    }
 }

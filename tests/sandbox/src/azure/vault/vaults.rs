@@ -1,4 +1,4 @@
-//! Vaults: what each is set to, who may do what in it, its secrets, how much it was asked lately, and its log. One lock
+//! Vaults: what each is set to, who may do what in it, its secrets and certificates, how much it was asked lately, and its log. One lock
 //! holds them all, so that each request sees and leaves them whole. Time is an argument, and there is no I/O.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,9 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::access::{Access, Grants, Network};
+use super::asked::Collection;
 use super::bounds;
+use super::certificates::Imported;
 use super::log::{SecretChange, SecretWhat};
-use super::secrets::{Refusal, Secret, SecretEdit, Secrets, Version};
+use super::refusal::Refusal;
+use super::secrets::{Secret, SecretEdit, SecretValue, Secrets, Version};
 use crate::azure::dice::Dice;
 use crate::azure::log::Actor;
 use crate::azure::quotas::Limit;
@@ -86,6 +89,8 @@ pub(crate) struct Vault {
     pub(super) grants: Grants,
     pub(super) secrets: Secrets,
     pub(super) log: Vec<SecretChange>,
+    /// Every value with a private key that was ever stored.
+    pub(super) private: Vec<SecretValue>,
     creates: Window,
     others: Window,
 }
@@ -106,6 +111,7 @@ impl Vault {
             grants: Grants::default(),
             secrets: Secrets::default(),
             log: vec![],
+            private: vec![],
             creates: Window::default(),
             others: Window::default(),
         }
@@ -135,7 +141,26 @@ impl Vault {
         }
         let id = dice.uuid().simple().to_string();
         let (secret, version) = self.secrets.put(name, id.clone(), value, edit, by.now)?;
-        let what = SecretWhat::Stored { version: id, fingerprint: version.value.fingerprint() };
+        self.private.extend(version.value.has_private_key().then(|| version.value.clone()));
+        let what = SecretWhat::Stored { version: id, fingerprint: version.fingerprint() };
+        note(&mut self.log, &self.name, secret, what, by);
+        Ok((secret, version))
+    }
+
+    /// Stores a new version of a certificate, with its secret and its key.
+    pub(super) fn import(
+        &mut self,
+        name: &str,
+        imported: Imported,
+        edit: SecretEdit,
+        by: By,
+        dice: &mut Dice,
+    ) -> Result<(&Secret, &Version), Refusal> {
+        self.check(&edit)?;
+        let id = dice.uuid().simple().to_string();
+        let (secret, version) = self.secrets.import(name, id.clone(), imported, edit, by.now)?;
+        self.private.extend(version.value.has_private_key().then(|| version.value.clone()));
+        let what = SecretWhat::Stored { version: id, fingerprint: version.fingerprint() };
         note(&mut self.log, &self.name, secret, what, by);
         Ok((secret, version))
     }
@@ -143,12 +168,14 @@ impl Vault {
     /// Changes what is written about a version.
     pub(super) fn edit(
         &mut self,
+        of: Collection,
         name: &str,
         id: Option<&str>,
         edit: SecretEdit,
         by: By,
     ) -> Result<(&Secret, &Version), Refusal> {
         self.check(&edit)?;
+        self.secrets.is_of(of, name, "update")?;
         let (secret, version) = self.secrets.edit(name, id, edit, by.now)?;
         let what = SecretWhat::Edited { version: version.id.clone(), enabled: version.enabled };
         note(&mut self.log, &self.name, secret, what, by);
@@ -156,7 +183,8 @@ impl Vault {
     }
 
     /// Deletes a secret with all its versions.
-    pub(super) fn delete(&mut self, name: &str, by: By, dice: &mut Dice) -> Result<&Secret, Refusal> {
+    pub(super) fn delete(&mut self, of: Collection, name: &str, by: By, dice: &mut Dice) -> Result<&Secret, Refusal> {
+        self.secrets.is_of(of, name, "delete")?;
         let VaultSettings { deletion_lag: lag, recoverable_days, .. } = self.settings;
         let done = by.now + dice.between(lag.least, lag.most);
         let purge = by.now + SignedDuration::from_hours(24 * i64::from(recoverable_days));
@@ -166,7 +194,8 @@ impl Vault {
     }
 
     /// Recovers a secret with all its versions.
-    pub(super) fn recover(&mut self, name: &str, by: By, dice: &mut Dice) -> Result<&Secret, Refusal> {
+    pub(super) fn recover(&mut self, of: Collection, name: &str, by: By, dice: &mut Dice) -> Result<&Secret, Refusal> {
+        self.secrets.is_of(of, name, "recover")?;
         let Lag { least, most } = self.settings.recovery_lag;
         let (readable, writable) = (by.now + least, by.now + dice.between(least, most));
         let secret = self.secrets.recover(name, readable, writable, by.now)?;
@@ -175,7 +204,8 @@ impl Vault {
     }
 
     /// Takes a deleted secret away for good.
-    pub(super) fn purge(&mut self, name: &str, by: By) -> Result<(), Refusal> {
+    pub(super) fn purge(&mut self, of: Collection, name: &str, by: By) -> Result<(), Refusal> {
+        self.secrets.is_of(of, name, "purge")?;
         if self.settings.purge_protected {
             return Err(Refusal::PurgeProtected);
         }
@@ -263,6 +293,7 @@ impl State {
 mod tests {
     use super::*;
 
+    const SECRETS: Collection = Collection::Secrets;
     const BY: By = By { actor: Actor::Administrator, now: Timestamp::UNIX_EPOCH };
 
     fn vault() -> Vault {
@@ -311,9 +342,9 @@ mod tests {
         (vault.settings.purge_protected, vault.settings.recoverable_days) = (true, 7);
         assert_eq!(vault.settings.recovery_level(), "CustomizedRecoverable");
         vault.put("a", "v".into(), SecretEdit::default(), BY, &mut dice).unwrap();
-        let deletion = vault.delete("a", BY, &mut dice).unwrap().deletion().unwrap();
+        let deletion = vault.delete(SECRETS, "a", BY, &mut dice).unwrap().deletion().unwrap();
         assert_eq!(deletion.purge, at(7 * 24 * 60 * 60));
-        assert_eq!(vault.purge("a", BY), Err(Refusal::PurgeProtected));
+        assert_eq!(vault.purge(SECRETS, "a", BY), Err(Refusal::PurgeProtected));
     }
 
     /// Every change is in the log, with fingerprints, never with values.
@@ -323,11 +354,11 @@ mod tests {
         (vault.settings.deletion_lag, vault.settings.recovery_lag) = (Lag::NONE, Lag::NONE);
         vault.put("a", "hidden".into(), SecretEdit::default(), BY, &mut dice).unwrap();
         let off = SecretEdit { enabled: Some(false), ..SecretEdit::default() };
-        vault.edit("a", None, off, BY).unwrap();
-        vault.delete("a", BY, &mut dice).unwrap();
-        vault.recover("a", BY, &mut dice).unwrap();
-        vault.delete("a", BY, &mut dice).unwrap();
-        vault.purge("a", BY).unwrap();
+        vault.edit(SECRETS, "a", None, off, BY).unwrap();
+        vault.delete(SECRETS, "a", BY, &mut dice).unwrap();
+        vault.recover(SECRETS, "a", BY, &mut dice).unwrap();
+        vault.delete(SECRETS, "a", BY, &mut dice).unwrap();
+        vault.purge(SECRETS, "a", BY).unwrap();
         let told = vault.log.iter().map(|change| serde_json::to_value(&change.what).unwrap());
         let told: Vec<String> = told.map(|what| what.to_string()).collect();
         let version = vault.log.iter().find_map(|change| match &change.what {
