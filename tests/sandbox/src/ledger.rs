@@ -62,6 +62,8 @@ pub struct Credential {
     pub edited: Option<(Timestamp, Actor)>,
     /// When it was removed, and by whom.
     pub removed: Option<(Timestamp, Actor)>,
+    /// By what people call it, if it is a certificate: its thumbprint by SHA-1.
+    pub thumbprint: Option<String>,
     value: Option<String>,
 }
 
@@ -367,6 +369,7 @@ fn secrets(log: &[Change]) -> impl Iterator<Item = Credential> {
             end: last.end,
             edited: None,
             removed: removal.map(|removal| (removal.time, removal.by)),
+            thumbprint: None,
             value: Some(password.value.clone()),
         })
     };

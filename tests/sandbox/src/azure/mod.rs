@@ -4,11 +4,12 @@
 //! Kubernetes, and nothing of who asks.
 //!
 //! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `federated`, `x509`,
-//! `certificates`, `applications`, `principals`, `log`, `tenants`, `directory` (pure); `call`, `clouds`, `signing`,
+//! `certificates`, `applications`, `principals`, `log`, `tenants`, `directory` (pure); `call`, `clouds`, `signing`, `bearer`,
 //! `self_signed`, `tokens`, `issuers`; `token`, `graph`, `vault` (the services); `outside`; `server`; `administrator`.
 
 mod administrator;
 mod applications;
+mod bearer;
 mod call;
 mod certificates;
 mod clouds;
@@ -42,6 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::administrator::{Draft, NewApplication, Seeded};
 pub use self::applications::{Application, Audience, NewPassword, Password, Policies, Principal};
+pub(crate) use self::bearer::{Bearer, Form};
 pub use self::certificates::{Certificate, CertificateEntry};
 pub use self::clouds::{GRAPH, Service, TOKEN, VAULT};
 use self::directory::Directory;

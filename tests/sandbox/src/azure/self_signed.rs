@@ -4,19 +4,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize, date_time_ymd};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::bearer::{self, Form};
 use super::certificates::CertificateEntry;
 use super::signing::SigningKey;
-use crate::pki;
-
-/// How long an assertion is good for (AZURE 5).
-const LIFE: SignedDuration = SignedDuration::from_mins(10);
+use super::x509::X509;
 
 /// A certificate, and the key that belongs to it.
 pub struct SelfSigned {
@@ -66,18 +61,9 @@ impl SelfSigned {
 
     /// The assertion by which a client signs in that has this certificate (AZURE 5); the audience is where it signs in.
     pub fn assertion(&self, client_id: &str, audience: &str) -> anyhow::Result<String> {
-        let now = Timestamp::now();
-        let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, self.der()));
-        let claims = json!({
-            "aud": audience,
-            "iss": client_id,
-            "sub": client_id,
-            "jti": pki::random_word()?,
-            "nbf": now.as_second(),
-            "iat": now.as_second(),
-            "exp": (now + LIFE).as_second(),
-        });
-        self.sign(&json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint}), &claims)
+        let x509 = X509::read(self.der()).context("a certificate that was just made cannot be read")?;
+        let (head, claims) = bearer::assertion(&x509, client_id, audience, Form::Newer)?;
+        self.sign(&head, &claims)
     }
 
     /// An assertion that says just this, signed as its head says: by `PS256` or `RS256`.

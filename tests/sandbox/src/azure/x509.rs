@@ -98,6 +98,11 @@ impl X509 {
         URL_SAFE_NO_PAD.encode(digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der))
     }
 
+    /// Its thumbprint by SHA-256 in base64, as assertions have it: `x5t#S256`.
+    pub(super) fn longer_thumbprint_in_base64(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&digest::SHA256, &self.der))
+    }
+
     /// What pods are told apart by that hold it: its thumbprint by SHA-256.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

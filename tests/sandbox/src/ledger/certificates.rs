@@ -28,6 +28,7 @@ pub(super) fn credentials(log: &[Change]) -> impl Iterator<Item = Credential> {
             end: *end,
             edited: None,
             removed: removal.map(|removal| (removal.time, removal.by)),
+            thumbprint: Some(x509.thumbprint()),
             value: None,
         })
     };

@@ -42,6 +42,7 @@ pub(super) fn credentials(log: &[Change]) -> impl Iterator<Item = Credential> {
             end: Timestamp::MAX,
             edited: edited.map(|edited| (edited.time, edited.by)),
             removed: end.map(|end| (end.time, end.by)),
+            thumbprint: None,
             value: None,
         })
     };

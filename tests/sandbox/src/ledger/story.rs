@@ -46,8 +46,9 @@ impl fmt::Display for Verdict {
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client_id, key_id, name, fingerprint, minted, by, known, .. } = self;
-        let fingerprint = &fingerprint.to_string()[..12];
-        write!(f, "{key_id} ({name:?}, {fingerprint}…) of {client_id}: minted {minted} by {}", who(*by))?;
+        let short = || format!("{}…", &fingerprint.to_string()[..12]);
+        let known_by = self.thumbprint.clone().unwrap_or_else(short);
+        write!(f, "{key_id} ({name:?}, {known_by}) of {client_id}: minted {minted} by {}", who(*by))?;
         write!(f, ", known everywhere {known}")?;
         if let Some((time, by)) = self.edited {
             write!(f, ", changed {time} by {}", who(by))?;

@@ -238,9 +238,13 @@ impl Keeper {
     /// Puts into a running container's hands what it holds now.
     fn fill(&mut self, number: usize) {
         let Some(hands) = &self.hands[number] else { return };
+        let every = self.life.wishes.sign_in_every;
+        if self.life.wishes.reads_once && hands.holds_something() {
+            return hands.held.send_modify(|held| held.every = every);
+        }
         let read = |path: &str| volumes::read(&hands.mounts, &self.volumes, path);
-        let credential = Credential::of(&hands.environment, self.life.wishes.secret_file.as_deref(), read);
-        hands.hold(credential, self.life.wishes.sign_in_every, &self.household.witnesses, Timestamp::now());
+        let credential = Credential::of(&hands.environment, self.life.wishes.files(), read);
+        hands.hold(credential, every, &self.household.witnesses, Timestamp::now());
     }
 
     /// Writes the status, if it is not what was written before.
@@ -286,6 +290,10 @@ impl Keeper {
 }
 
 impl Hands {
+    fn holds_something(&self) -> bool {
+        self.held.borrow().credential.is_some()
+    }
+
     fn hold(&self, credential: Option<Credential>, every: Duration, witnesses: &Witnesses, now: Timestamp) {
         self.held.send_if_modified(|held| {
             let before = held.credential.as_ref().map(|(credential, _)| &**credential);

@@ -36,9 +36,9 @@ use kube::{Api, Client};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::credential::SECRET_FILE;
+pub use self::credential::{CERTIFICATE_FOLDER, SECRET_FILE};
 pub use self::sign_in::{SignIn, USER_AGENT};
-pub use self::wishes::{ENDS_AFTER, INIT_FOR, READY_AFTER, RESTART, RUN_FOR, SIGN_IN_EVERY};
+pub use self::wishes::{ENDS_AFTER, INIT_FOR, READS_AT, READY_AFTER, RESTART, RUN_FOR, SIGN_IN_EVERY};
 
 use self::cache::Cache;
 use self::keeper::{Household, Keeper, Seen};

@@ -23,6 +23,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::credential::{Credential, Proof};
+use crate::azure::Form;
 use crate::witness::{Cause, Testimony};
 
 /// By what name pods ask for tokens, so that their requests can be told from others'.
@@ -113,8 +114,8 @@ impl Door {
     }
 
     /// Signs in once.
-    async fn try_with(&self, credential: &Credential) -> Verdict {
-        let asked = tokio::time::timeout(self.timeout, self.ask(credential)).await;
+    async fn try_with(&self, credential: &Credential, form: Form) -> Verdict {
+        let asked = tokio::time::timeout(self.timeout, self.ask(credential, form)).await;
         match asked {
             Ok(Ok((status, request_id, body))) => verdict(status, request_id, &body, credential),
             Ok(Err((stage, error))) => {
@@ -125,8 +126,12 @@ impl Door {
         }
     }
 
-    async fn ask(&self, credential: &Credential) -> Result<(u16, Option<String>, Bytes), (&'static str, Failure)> {
-        let request = self.request(credential).map_err(|error| ("request", error.into()))?;
+    async fn ask(
+        &self,
+        credential: &Credential,
+        form: Form,
+    ) -> Result<(u16, Option<String>, Bytes), (&'static str, Failure)> {
+        let request = self.request(credential, form).map_err(|error| ("request", error.into()))?;
         let answered = match &self.pool {
             Pool::Straight(pool) => pool.request(request).await,
             Pool::Tunnelled(pool) => pool.request(request).await,
@@ -139,7 +144,7 @@ impl Door {
         Ok((status, request_id, body.to_bytes()))
     }
 
-    fn request(&self, credential: &Credential) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    fn request(&self, credential: &Credential, how: Form) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         form.append_pair("client_id", &credential.client);
@@ -149,12 +154,17 @@ impl Door {
             Proof::Federated(token) => {
                 form.append_pair("client_assertion_type", JWT_BEARER).append_pair("client_assertion", token)
             }
+            Proof::Certificate(bearer) => {
+                let assertion = bearer.assertion(&credential.client, &credential.endpoint(), how)?;
+                form.append_pair("client_assertion_type", JWT_BEARER).append_pair("client_assertion", &assertion)
+            }
         };
-        Request::post(credential.endpoint())
+        let request = Request::post(credential.endpoint())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, USER_AGENT)
-            .body(Full::new(form.finish().into()))
+            .body(Full::new(form.finish().into()))?;
+        Ok(request)
     }
 }
 
@@ -171,8 +181,10 @@ fn trusting(pem: &str) -> anyhow::Result<ClientConfig> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Signs in at once, and then again and again, until it is dropped.
+/// Signs in at once, and then again and again, until it is dropped. Assertions are signed in either form by turns, so that
+/// both let in whoever has a certificate.
 pub(crate) async fn keep_signing_in(door: Arc<Door>, mut held: watch::Receiver<Held>) {
+    let mut forms = [Form::Newer, Form::Older].into_iter().cycle();
     loop {
         let Held { credential, every } = held.borrow_and_update().clone();
         let Some((credential, testimony)) = credential else {
@@ -181,7 +193,7 @@ pub(crate) async fn keep_signing_in(door: Arc<Door>, mut held: watch::Receiver<H
                 Err(_) => return,
             }
         };
-        match door.try_with(&credential).await {
+        match door.try_with(&credential, forms.next().unwrap_or(Form::Newer)).await {
             Verdict::Accepted => testimony.accepted(),
             Verdict::Refused { cause, status, trace_id, description } => {
                 testimony.refused(Timestamp::now(), cause, status, trace_id, description);
@@ -261,7 +273,7 @@ mod tests {
     }
 
     async fn sent(credential: &Credential) -> String {
-        let request = Door::new(&SignIn::default()).unwrap().request(credential).unwrap();
+        let request = Door::new(&SignIn::default()).unwrap().request(credential, Form::Newer).unwrap();
         assert_eq!(request.uri(), "https://login.example/t/oauth2/v2.0/token");
         let body = request.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8_lossy(&body).into_owned()
@@ -318,7 +330,9 @@ mod tests {
     async fn an_authority_without_tls_is_not_asked() {
         let mut plain = credential();
         plain.authority = "http://127.0.0.1:1".into();
-        let Verdict::Refused { description, .. } = Door::new(&SignIn::default()).unwrap().try_with(&plain).await else {
+        let Verdict::Refused { description, .. } =
+            Door::new(&SignIn::default()).unwrap().try_with(&plain, Form::Newer).await
+        else {
             panic!("nobody is there")
         };
         assert!(description.contains("unsupported scheme http"), "{description}");
@@ -328,7 +342,8 @@ mod tests {
     async fn without_a_connection_there_is_no_answer() {
         let mut away = credential();
         away.authority = "https://127.0.0.1:1".into();
-        let Verdict::Refused { cause, status, .. } = Door::new(&SignIn::default()).unwrap().try_with(&away).await
+        let Verdict::Refused { cause, status, .. } =
+            Door::new(&SignIn::default()).unwrap().try_with(&away, Form::Newer).await
         else {
             panic!("nobody is there")
         };

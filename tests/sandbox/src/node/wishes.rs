@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::credential::SECRET_FILE;
+use super::credential::{CERTIFICATE_FOLDER, Files, SECRET_FILE};
 
 /// How long after its start a container is ready: `3s`, or `never`.
 pub const READY_AFTER: &str = "sandbox.keywright.dev/ready-after";
@@ -20,6 +20,10 @@ pub const ENDS_AFTER: &str = "sandbox.keywright.dev/ends-after";
 pub const RESTART: &str = "sandbox.keywright.dev/restart";
 /// How often a container signs in: `2s`. Read when a container starts or its files change.
 pub const SIGN_IN_EVERY: &str = "sandbox.keywright.dev/sign-in-every";
+
+/// `start`: a container goes on with what it held first, whatever becomes of its files, until it is restarted, as
+/// programs do that make their credential once with Microsoft's SDKs. Without it, files are read for each sign-in.
+pub const READS_AT: &str = "sandbox.keywright.dev/reads-at";
 
 /// How containers behave if their pod says nothing.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +44,9 @@ pub(crate) struct Wishes {
     pub(crate) ends_after: Option<Duration>,
     pub(crate) restart: Option<String>,
     pub(crate) sign_in_every: Duration,
-    pub(crate) secret_file: Option<String>,
+    secret_file: Option<String>,
+    certificate_folder: Option<String>,
+    pub(crate) reads_once: bool,
     /// What was asked for, and cannot be understood.
     pub(crate) nonsense: Vec<String>,
 }
@@ -60,6 +66,10 @@ impl Wishes {
         };
         let (ready_after, ends_after) = (time(READY_AFTER), time(ENDS_AFTER));
         let (run_for, init_for, every) = (time(RUN_FOR), time(INIT_FOR), time(SIGN_IN_EVERY));
+        let reads_at = text(READS_AT);
+        if let Some(odd) = reads_at.as_ref().filter(|at| *at != "start") {
+            nonsense.push(format!("{READS_AT}: {odd:?} is no moment: it can be start"));
+        }
         Self {
             ready_after: ready_after.unwrap_or(Some(habits.readiness)),
             ends_after: ends_after.unwrap_or(Some(habits.ends_after)),
@@ -68,8 +78,15 @@ impl Wishes {
             sign_in_every: every.flatten().unwrap_or(habits.sign_in_every),
             restart: text(RESTART),
             secret_file: text(SECRET_FILE),
+            certificate_folder: text(CERTIFICATE_FOLDER),
+            reads_once: reads_at.as_deref() == Some("start"),
             nonsense,
         }
+    }
+
+    /// The files that it names.
+    pub(crate) fn files(&self) -> Files<'_> {
+        Files { secret: self.secret_file.as_deref(), certificate: self.certificate_folder.as_deref() }
     }
 }
 
@@ -101,6 +118,14 @@ mod tests {
         let wishes = Wishes::of(&Pod::default(), HABITS);
         assert_eq!((wishes.ready_after, wishes.ends_after), (Some(HABITS.readiness), Some(HABITS.ends_after)));
         assert_eq!((wishes.run_for, wishes.sign_in_every), (None, HABITS.sign_in_every));
+    }
+
+    #[test]
+    fn a_pod_may_read_its_files_once() {
+        assert!(!of(RUN_FOR, "5s").reads_once && of(READS_AT, "start").reads_once);
+        let odd = of(READS_AT, "noon");
+        assert!(!odd.reads_once && odd.nonsense[0].starts_with(READS_AT), "{odd:?}");
+        assert_eq!(of(CERTIFICATE_FOLDER, "/tls").files().certificate, Some("/tls"));
     }
 
     #[test]

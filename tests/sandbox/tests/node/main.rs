@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "figures, for whoever asks with --nocapture")]
 
+mod certificates;
 mod crowd;
 mod door;
 mod endpoint;
@@ -40,6 +41,10 @@ async fn pods_live_and_hold_as_on_a_real_node() {
         federated::a_pod_with_the_label_signs_in_with_the_cluster_s_own_token(&town),
         federated::a_token_is_renewed_and_no_sign_in_sees_it(&town),
         federated::a_secret_is_used_before_a_token(&town),
+        certificates::a_pod_signs_in_with_a_certificate_in_either_form(&town),
+        certificates::a_file_is_followed_or_read_once(&town),
+        certificates::a_certificate_that_is_removed_while_it_is_held_is_told(&town),
+        certificates::what_does_not_belong_together_is_refused(&town),
     );
     town.close().await;
 }
