@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-pub use self::drafts::Draft;
+pub use self::drafts::{Draft, Rival};
 use super::Azure;
 use super::applications::{Application, Audience, NewPassword, Password, Policies, Principal};
 use super::directory::State;

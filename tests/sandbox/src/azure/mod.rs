@@ -41,7 +41,7 @@ use anyhow::Context;
 use jiff::SignedDuration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::administrator::{Draft, NewApplication, Seeded};
+pub use self::administrator::{Draft, NewApplication, Rival, Seeded};
 pub use self::applications::{Application, Audience, NewPassword, Password, Policies, Principal};
 pub(crate) use self::bearer::{Bearer, Form};
 pub use self::certificates::{Certificate, CertificateEntry};

@@ -77,3 +77,29 @@ async fn a_tool_may_think_between_reading_and_writing() {
     assert!(began.elapsed() >= pause);
     assert_eq!(names(&place), ["theirs"]);
 }
+
+/// A tool that runs again and again takes away what came between its read and its write, each time, and keeps one of its
+/// own; who writes as it does meanwhile is its victim.
+#[tokio::test]
+async fn a_rival_keeps_its_own_and_takes_away_ours() {
+    let place = at_once().await;
+    place.azure.seed_certificate(&place.payments, made().entry("there")).unwrap();
+    let (own, mine) = ([made().entry("theirs"), made().entry("theirs")], new(&made(), "ours"));
+    let (few, soon) = (Duration::from_millis(50), Duration::from_secs(20));
+    let rival = place.azure.rival(&place.payments, own, few);
+    rival.runs_again(2, soon).await.unwrap();
+    assert_eq!(names(&place), ["there", "theirs"], "one of its own, whenever one looks");
+    let mut lost = false;
+    for _ in 0..20 {
+        let read = place.certificates().await;
+        let ours: Vec<Value> = read.iter().cloned().chain([mine.clone()]).collect();
+        let written = place.certify(&ours).await.status == 204;
+        rival.runs_again(2, soon).await.unwrap();
+        lost |= written && !names(&place).contains(&"ours".to_owned());
+        if lost {
+            break;
+        }
+    }
+    assert!(lost, "it never wrote over what came after its read");
+    assert!(names(&place).contains(&"there".to_owned()) && rival.kept().is_some());
+}

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::Seeded;
@@ -26,7 +28,94 @@ pub struct Draft {
     list: Vec<CertificateEntry>,
 }
 
+/// Somebody else's tool that runs again and again until this is dropped: each time it renews the one certificate that it
+/// keeps, and writes the whole list as it has read it a while before.
+#[derive(Debug)]
+pub struct Rival {
+    runs: watch::Receiver<Runs>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What a rival has done so far.
+#[derive(Clone, Debug, Default)]
+struct Runs {
+    done: usize,
+    /// What it keeps now.
+    kept: Option<Uuid>,
+    /// Why it does not go on.
+    failed: Option<String>,
+}
+
+impl Rival {
+    /// Waits until it has run so many times more.
+    pub async fn runs_again(&self, times: usize, timeout: Duration) -> anyhow::Result<()> {
+        let mut runs = self.runs.clone();
+        let enough = runs.borrow().done + times;
+        let waited = tokio::time::timeout(timeout, runs.wait_for(|runs| runs.done >= enough || runs.failed.is_some()));
+        waited.await.context("a rival has not run often enough in time")?.context("a rival is gone")?;
+        let failed = self.runs.borrow().failed.clone();
+        failed.map_or(Ok(()), |failed| Err(anyhow::anyhow!("a rival could not go on: {failed}")))
+    }
+
+    /// The ID of the certificate that it keeps now, once it has run.
+    #[must_use]
+    pub fn kept(&self) -> Option<Uuid> {
+        self.runs.borrow().kept
+    }
+}
+
+async fn compete(
+    azure: Azure,
+    application: Seeded,
+    own: [CertificateEntry; 2],
+    pause: Duration,
+    tell: watch::Sender<Runs>,
+) {
+    let mut runs = Runs::default();
+    for entry in own.into_iter().cycle() {
+        match azure.renew_as_a_tool_does(&application, runs.kept, entry, pause).await {
+            Ok(kept) => runs = Runs { done: runs.done + 1, kept: Some(kept), failed: None },
+            Err(error) => runs.failed = Some(format!("{error:#}")),
+        }
+        let goes_on = runs.failed.is_none();
+        if tell.send(runs.clone()).is_err() || !goes_on {
+            return;
+        }
+    }
+}
+
 impl Azure {
+    /// Somebody else who keeps a certificate of an application with a tool, and thinks for so long between reading and
+    /// writing. The certificates, by turns, are its own.
+    #[must_use]
+    pub fn rival(&self, application: &Seeded, own: [CertificateEntry; 2], pause: Duration) -> Rival {
+        let (tell, runs) = watch::channel(Runs::default());
+        let task = tokio::spawn(compete(self.clone(), *application, own, pause, tell));
+        Rival { runs, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// One run. What it kept goes, if it is still there; a list that has become older than the truth meanwhile is read anew.
+    async fn renew_as_a_tool_does(
+        &self,
+        application: &Seeded,
+        before: Option<Uuid>,
+        entry: CertificateEntry,
+        pause: Duration,
+    ) -> anyhow::Result<Uuid> {
+        let key_id = self.in_tenant(application.tenant, |tenant| tenant.dice.uuid())?;
+        let entry = CertificateEntry { key_id: Some(key_id), ..entry };
+        let mut last = None;
+        for _ in 0..TRIES {
+            let draft = self.draft_certificates(application)?.with(entry.clone());
+            let draft = before.into_iter().fold(draft, Draft::without);
+            match draft.write_after(pause).await {
+                Ok(()) => return Ok(key_id),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("a rival never wrote")))
+    }
+
     /// Somebody else reads the certificates of an application.
     pub fn draft_certificates(&self, application: &Seeded) -> anyhow::Result<Draft> {
         let known =
