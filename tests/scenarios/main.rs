@@ -10,6 +10,7 @@ mod adoption;
 mod apply;
 mod blast;
 mod boundaries;
+mod certified;
 mod claims;
 mod crowds;
 mod dead;
@@ -215,6 +216,7 @@ fn of_hindered_rotations(shared: &Arc<Shared>) -> Vec<Trial> {
             a_compromised_one_on_its_way_out_goes_at_once
             a_compromised_one_goes_in_the_end_although_somebody_holds_it
             a_compromised_one_that_was_made_by_hand_goes_at_once;
+        certified: a_rotation_of_secrets_leaves_certificates_alone;
         windows:
             a_rotation_waits_for_a_window_that_opens_soon
             no_workload_is_begun_to_be_restarted_after_its_window_has_closed

@@ -19,6 +19,7 @@ pub use self::{
     course::{Course, RESOURCE},
     firm::{Firm, Side},
     lanes::in_lanes,
+    pods::Reads,
     stages::{ESTABLISHING, FEDERATING, KEEPING, MINTING, NOTING, STAGES, Stage},
     tokens::AUDIENCE,
 };

@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use keywright_sandbox::{
     Ledger, Operator,
-    azure::{Actor, SecretWhat},
+    azure::{Actor, SecretWhat, X509},
     ledger::{Credential, Leak, Offence},
+    witness::Fingerprint,
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -32,45 +33,71 @@ use crate::lifecycle::Admin;
 /// What keeps a credential before it is published, which is for nobody to take it from.
 const RECORD: &str = "keywright.dev/record";
 
-/// Everything that was ever in the Secrets of a namespace for others to take: when, and what.
+/// By what cert-manager marks the Secrets that it keeps.
+const CERT_MANAGER: &str = "cert-manager.io/certificate-name";
+
+/// Everything that was ever in the Secrets of a namespace: when, and what, and whether it was for others to take.
 pub struct Published {
     secrets: Api<Secret>,
-    identity: &'static str,
-    seen: Arc<Mutex<Vec<(Timestamp, String)>>>,
+    not_offered: Arc<Mutex<BTreeSet<String>>>,
+    seen: Arc<Mutex<Vec<Text>>>,
     _watch: AbortOnDropHandle<()>,
 }
 
+/// What was in a Secret.
+#[derive(Clone)]
+struct Text {
+    time: Timestamp,
+    is_for_others: bool,
+    text: String,
+}
+
 impl Published {
-    /// Watch the Secrets of a namespace from now on, but for the operator's own.
-    pub fn watch(secrets: Api<Secret>, identity: &'static str) -> Self {
-        let seen: Arc<Mutex<Vec<(Timestamp, String)>>> = Arc::default();
-        let (watched, told) = (secrets.clone(), Arc::clone(&seen));
+    /// Watch the Secrets of a namespace from now on; the operator's own is for nobody else.
+    pub fn watch(secrets: Api<Secret>, identity: &str) -> Self {
+        let seen: Arc<Mutex<Vec<Text>>> = Arc::default();
+        let not_offered = Arc::new(Mutex::new(BTreeSet::from([identity.to_owned()])));
+        let (watched, told, without) = (secrets.clone(), Arc::clone(&seen), Arc::clone(&not_offered));
         let watch = tokio::spawn(async move {
             let mut changes = watcher(watched, watcher::Config::default()).applied_objects().boxed();
             loop {
                 // An error is told, and the watch begun again.
                 if let Ok(Some(secret)) = changes.try_next().await {
-                    locked(&told).extend(offered(&secret, identity));
+                    let text = read(&secret, &locked(&without));
+                    locked(&told).push(text);
                 }
             }
         });
-        Self { secrets, identity, seen, _watch: AbortOnDropHandle::new(watch) }
+        Self { secrets, not_offered, seen, _watch: AbortOnDropHandle::new(watch) }
+    }
+
+    /// A Secret is where others give the operator something: what it has is not published by that.
+    pub(super) fn is_a_source(&self, name: &str) {
+        locked(&self.not_offered).insert(name.to_owned());
     }
 
     /// Everything until now.
-    async fn so_far(&self) -> Result<Vec<(Timestamp, String)>, Failed> {
+    async fn so_far(&self) -> Result<Vec<Text>, Failed> {
         // A watch may not have told of the last change yet.
         let now = self.secrets.list(&ListParams::default()).await?;
         let before = locked(&self.seen).clone();
-        Ok(before.into_iter().chain(now.iter().filter_map(|secret| offered(secret, self.identity))).collect())
+        let without = locked(&self.not_offered).clone();
+        Ok(before.into_iter().chain(now.iter().map(|secret| read(secret, &without))).collect())
+    }
+
+    /// What of it was for others to take.
+    async fn offered(&self) -> Result<Vec<(Timestamp, String)>, Failed> {
+        let offered = self.so_far().await?.into_iter().filter(|text| text.is_for_others);
+        Ok(offered.map(|Text { time, text, .. }| (time, text)).collect())
     }
 }
 
-/// What a Secret has for others to take.
-fn offered(secret: &Secret, identity: &str) -> Option<(Timestamp, String)> {
-    let is_for_others = secret.type_.as_deref() != Some(RECORD) && secret.name_any() != identity;
+fn read(secret: &Secret, without: &BTreeSet<String>) -> Text {
+    let is_kept_by_another = secret.annotations().contains_key(CERT_MANAGER);
+    let is_for_others =
+        secret.type_.as_deref() != Some(RECORD) && !without.contains(&secret.name_any()) && !is_kept_by_another;
     let data = secret.data.iter().flatten().map(|(_, value)| String::from_utf8_lossy(&value.0).into_owned());
-    is_for_others.then(|| (Timestamp::now(), data.collect::<Vec<_>>().join("\n")))
+    Text { time: Timestamp::now(), is_for_others, text: data.collect::<Vec<_>>().join("\n") }
 }
 
 /// A text is added whole, so a panic elsewhere does not spoil the others.
@@ -79,17 +106,27 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Firm {
-    /// The ledger of its tenant, with what its pods have seen, and what was published in its vault and its Secrets.
+    /// The ledger of its tenant, with what its pods have seen, and what was published in its vault and its Secrets. It
+    /// knows of every private key that was ever in any of them.
     pub async fn ledger(&self) -> Result<Ledger, Failed> {
-        let published = self.published.so_far().await?;
+        let texts = self.published.so_far().await?;
         let ledger = self.azure.ledger(self.payments.tenant, &self.witnesses()).map_err(chain)?;
+        let keys: BTreeSet<&str> =
+            texts.iter().map(|text| text.text.as_str()).filter(|text| text.contains("PRIVATE KEY")).collect();
+        let ledger = keys.into_iter().fold(ledger, Ledger::knowing_keys_in);
+        let published: Vec<(Timestamp, String)> =
+            texts.into_iter().filter(|text| text.is_for_others).map(|text| (text.time, text.text)).collect();
+        let certificates: Vec<(Fingerprint, Timestamp)> = published
+            .iter()
+            .flat_map(|(time, text)| X509::all_in(text).into_iter().map(|x509| (x509.fingerprint(), *time)))
+            .collect();
         let credentials = ledger.verdict().credentials;
         let of_key = |key_id| credentials.iter().find(|one| one.key_id == key_id).map(|one| one.fingerprint);
         let found = published.into_iter().flat_map(|(time, text)| {
             ledger.leaks([("", text)]).into_iter().filter_map(move |found| Some((of_key(found.key_id)?, time)))
         });
         let outsiders = locked(&self.outsiders).clone();
-        let found: Vec<_> = found.chain(self.told_to_accounts().await?).chain(outsiders).collect();
+        let found: Vec<_> = found.chain(certificates).chain(self.told_to_accounts().await?).chain(outsiders).collect();
         Ok(found.into_iter().fold(ledger, |ledger, (fingerprint, time)| ledger.published(fingerprint, time)))
     }
 
@@ -109,9 +146,12 @@ impl Firm {
             });
         let of_value = |fingerprint| credentials.iter().find(|one| one.fingerprint == fingerprint);
         let in_vault = stored.filter_map(of_value).map(|one| one.key_id);
-        let texts = self.published.so_far().await?.into_iter().map(|(_, text)| ("", text));
-        let in_secrets = self.ledger().await?.leaks(texts).into_iter().map(|found| found.key_id);
-        Ok(in_vault.chain(in_secrets).collect())
+        let texts = self.published.offered().await?;
+        let certificates = texts.iter().flat_map(|(_, text)| X509::all_in(text));
+        let certified = certificates.filter_map(|x509| of_value(x509.fingerprint())).map(|one| one.key_id);
+        let leaks = self.ledger().await?.leaks(texts.iter().map(|(_, text)| ("", text)));
+        let in_secrets = leaks.into_iter().map(|found| found.key_id);
+        Ok(in_vault.chain(in_secrets).chain(certified).collect())
     }
 
     /// The records of this place.

@@ -5,16 +5,17 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, ServiceAccount},
+    core::v1::{Pod, Secret, ServiceAccount},
 };
 use keywright_sandbox::{
     Nodes, Witnesses,
+    azure::{SelfSigned, X509},
     node::{self, SignIn},
     witness::{Holding, Testimonies},
 };
 use kube::{
     Api,
-    api::{ListParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
     runtime::{WatchStreamExt, wait::await_condition, watcher},
 };
@@ -22,6 +23,18 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use super::{Firm, PATIENCE, chain};
+
+/// Where pods mount a Secret with a certificate.
+const CERTIFICATES: &str = "/var/run/secrets/entra";
+
+/// When a program reads its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// For each sign-in, so that it follows what is published.
+    EachTime,
+    /// Once, as it does with a credential of Microsoft's SDKs: it needs a restart.
+    AtStart,
+}
 
 /// How long anything takes a node that takes seconds on a real one.
 pub const MOMENT: Duration = Duration::from_millis(200);
@@ -68,6 +81,61 @@ impl Firm {
     pub async fn run(&self, kind: &str, name: &str, replicas: usize, secret: &str) -> Result<(), Failed> {
         let template = json!({"spec": {"containers": [{"name": "app", "envFrom": [{"secretRef": {"name": secret}}]}]}});
         self.run_with(kind, name, replicas, &json!({"spec": {"template": template}})).await
+    }
+
+    /// A Deployment whose pods mount a Secret and sign in with what is in a file of it: a key and its certificate. Keywright
+    /// calls it `credential.pem`. Until the Secret is there, they wait for it.
+    pub async fn run_certificate(
+        &self,
+        name: &str,
+        replicas: usize,
+        (secret, file): (&str, &str),
+        reads: Reads,
+    ) -> Result<(), Failed> {
+        let template = self.certified((secret, file), &self.client_id, reads);
+        self.run_with("Deployment", name, replicas, &json!({"spec": {"template": template}})).await
+    }
+
+    /// The template of such pods, of any application.
+    pub fn certified(&self, (secret, file): (&str, &str), client_id: &str, reads: Reads) -> Value {
+        let variables = json!([
+            {"name": "AZURE_TENANT_ID", "value": self.payments.tenant.to_string()},
+            {"name": "AZURE_CLIENT_ID", "value": client_id},
+            {"name": "AZURE_CLIENT_CERTIFICATE_PATH", "value": format!("{CERTIFICATES}/{file}")},
+        ]);
+        let mounts = json!([{"name": "entra", "mountPath": CERTIFICATES, "readOnly": true}]);
+        let container = json!({"name": "app", "env": variables, "volumeMounts": mounts});
+        let volumes = json!([{"name": "entra", "secret": {"secretName": secret}}]);
+        let annotations = match reads {
+            Reads::EachTime => json!({}),
+            Reads::AtStart => json!({node::READS_AT: "start"}),
+        };
+        json!({"metadata": {"annotations": annotations}, "spec": {"containers": [container], "volumes": volumes}})
+    }
+
+    /// A certificate with a key, as cert-manager or a person keeps them: a Secret of the type `kubernetes.io/tls`, with all
+    /// in one file besides, which may be the operator's source. If it is there already, it is changed in place.
+    pub async fn provide(&self, secret: &str, certificate: &SelfSigned, key: &SelfSigned) -> Result<(), Failed> {
+        self.published.is_a_source(secret);
+        let (certificate, key) = (certificate.pem(), key.key_pem());
+        let data = json!({"tls.crt": certificate, "tls.key": key, "tls-combined.pem": format!("{key}{certificate}")});
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "type": "kubernetes.io/tls",
+            "stringData": data,
+        });
+        let secrets: Api<Secret> = Api::namespaced(self.town.admin(), &self.name);
+        secrets.patch(secret, &PatchParams::apply("issuer").force(), &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
+    /// Wait until so many pods have signed in with this certificate, which they hold now.
+    pub async fn pods_sign_in_with(&self, count: usize, x509: &X509) -> Result<(), Failed> {
+        let fingerprint = x509.fingerprint();
+        let pods = |seen: &Testimonies| {
+            let signing_in = seen.holders_of(fingerprint).filter(|holding| holding.accepted > 0);
+            signing_in.map(|one| one.who.uid.clone()).collect::<BTreeSet<_>>()
+        };
+        self.witnesses().wait_for(|seen| pods(seen).len() >= count, PATIENCE).await.map_err(chain)
     }
 
     /// A workload of a kind of `apps/v1` on the nodes of this firm: a merge patch over one that reads nothing.
