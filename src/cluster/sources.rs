@@ -13,8 +13,10 @@ use crate::{
 /// The keys of a Secret with a certificate, as Kubernetes names them.
 const KEYS: [&str; 2] = ["tls.crt", "tls.key"];
 
-/// By this cert-manager says that a certificate only stands in for one that is on its way.
-const STANDS_IN: &str = "cert-manager.io/temporary-certificate";
+/// By these cert-manager says of which certificate a Secret is, and who has issued it: without the latter it only stands in for
+/// one that is on its way.
+const OF_CERTIFICATE: &str = "cert-manager.io/certificate-name";
+const ISSUED_BY: &str = "cert-manager.io/issuer-name";
 
 /// The Secrets of this cluster that certificates are taken from.
 #[derive(Clone)]
@@ -48,7 +50,7 @@ impl Sources {
             let lacking = if texts[0].is_none() { Unsuited::NoCertificate } else { Unsuited::NoKey };
             return Ok(unsuited(namespace, name, &lacking.to_string()));
         };
-        if stored.annotation(STANDS_IN) == Some("true") {
+        if stored.annotation(OF_CERTIFICATE).is_some() && stored.annotation(ISSUED_BY).is_none() {
             return Ok(unsuited(namespace, name, "it is a temporary one, until its issuer has answered"));
         }
         let both = secrecy::SecretString::from(format!("{}\n{}", certificates.expose_secret(), key.expose_secret()));

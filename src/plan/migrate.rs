@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{KeyId, Reason, grant::CredentialKind},
-    facts::{Record, Stage},
+    facts::{Record, Stage, TargetState},
 };
 
 /// The kinds that may have been there before.
@@ -102,6 +102,26 @@ fn now_declared<T>(scene: &Scene<'_>, look: impl FnOnce(&Scene<'_>) -> T) -> Opt
     let kind = readable::declared_kind(scene.request.spec)?;
     let request = Request { kind, former: false, ..*scene.request };
     Some(look(&Scene { request: &request, ..*scene }))
+}
+
+/// A target that carries one of a former kind is not written over while anybody uses that: whoever started then would find
+/// nothing to sign in with.
+pub(super) fn may_be_written_over(scene: &Scene<'_>, state: &TargetState) -> Ruling {
+    let TargetState::Present(carried) = state else { return Ruling::Pass };
+    let has_it = |record: &&Record| record.entry.kept.as_ref().is_some_and(|kept| Some(kept.key_id) == carried.key_id);
+    let Some(record) = used(scene).find(has_it) else { return Ruling::Pass };
+    let Some(request) = former(scene).find(|request| request.kind == record.entry.kind) else { return Ruling::Pass };
+    match ending::nobody_uses_it(&Scene { request: &request, ..*scene }) {
+        Ruling::Wait(wait) => {
+            let waiting_for = format!(
+                "{}, which is still where the new one is to be published. Publish that under another name meanwhile \
+                 (spec.publish.secret.name), and have its readers read it there",
+                wait.waiting_for
+            );
+            Ruling::Wait(Wait { waiting_for, ..wait })
+        }
+        ruling => ruling,
+    }
 }
 
 /// Whether one of a former kind may go: what is declared now is with everybody, and nobody uses the former any more.

@@ -2,7 +2,7 @@
 //! its own, and repaired from the record when it is something else.
 
 use super::{
-    adopt, ending,
+    adopt, ending, migrate,
     scene::{Ruling, Scene, Wait, after, unless_passed},
     step::Step,
     target,
@@ -87,6 +87,7 @@ fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ru
     unless_passed!(authentic(scene, record, kept));
     unless_passed!(not_ahead(scene, record, target, found));
     unless_passed!(not_removed(scene, kept));
+    unless_passed!(migrate::may_be_written_over(scene, found));
     let another = matches!(found, TargetState::Present(carried) if carried.key_id != Some(kept.key_id));
     if another && record.entry.published_at.is_some() {
         // Somebody has put an earlier one back. Whoever started a moment ago may have read it, so everything after the

@@ -410,10 +410,9 @@ impl fmt::Display for Step {
             Self::WriteList { add: Some(record), .. } => {
                 write!(out, "add certificate {} to application {}", record.entry.sequence, record.entry.client_id)
             }
-            Self::WriteList { drop: Some((key_id, because)), .. } => {
-                write!(out, "remove {key_id}, since {}", because.as_str())
+            Self::WriteList { drop: None, .. } => {
+                write!(out, "put back what was dropped from the certificates of the application")
             }
-            Self::WriteList { .. } => write!(out, "put back what was dropped from the certificates of the application"),
             Self::Keep { record, .. } => write!(out, "keep the new credential in {}", record.entry.name()),
             Self::Settle { sequence, .. } => write!(out, "find out what became of credential {sequence}"),
             Self::KeepFromTarget { record, target, .. } => {
@@ -440,7 +439,9 @@ impl fmt::Display for Step {
             Self::Annotate { account, told: false, .. } => {
                 write!(out, "take the annotations of serviceaccount/{account} back")
             }
-            Self::Remove { key_id, because } | Self::Withdraw { key_id, because } => {
+            Self::Remove { key_id, because }
+            | Self::Withdraw { key_id, because }
+            | Self::WriteList { drop: Some((key_id, because)), .. } => {
                 write!(out, "remove {key_id}, since {}", because.as_str())
             }
             Self::Forget { record } => write!(out, "delete record {}", record.entry.name()),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{connections::Connection, hands::Hands};
+use super::{certificates::completed, connections::Connection, hands::Hands};
 use crate::{
     api::{EntraAppCredentialSpec, KeyId, Reason, TenantId, grant::CredentialKind, values::Scope},
     certificate::Bundle,
@@ -219,7 +219,7 @@ impl Act<'_> {
 
     async fn keep_from(&self, record: &Record, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
         let value = self.fitting(entry, target).await?;
-        self.keep_in(record, &self.completed(entry, &value)?, &value).await
+        self.keep_in(record, &completed(entry, &value)?, &value).await
     }
 
     /// The value that a target carries, if it can be that of a record.
@@ -265,7 +265,7 @@ impl Act<'_> {
     /// A record that was lost is written anew with the value that a target carries.
     async fn rebuild(&self, entry: &Entry, target: &TargetId) -> Result<Outcome, Trouble> {
         let value = self.fitting(entry, target).await?;
-        self.keep_anew(&self.completed(entry, &value)?, &value).await
+        self.keep_anew(&completed(entry, &value)?, &value).await
     }
 
     /// The value of a record: from memory if this process has minted it a moment ago, else from the record.

@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::act::Act;
+use super::{act::Act, certificates::completed};
 use crate::{
     api::{Reason, rotation::ValueFrom},
     entra::sign_in,
@@ -31,7 +31,7 @@ impl Act<'_> {
         let Some(scope) = self.scope else { return Ok(Outcome::Expired) };
         let connection = self.connection().await?;
         let authority = connection.cloud.authority().into();
-        let (entry, key) = (&self.completed(entry, &value)?, self.signing_key(entry, &value)?);
+        let (entry, key) = (&completed(entry, &value)?, self.signing_key(entry, &value)?);
         let fresh = self.hands.wire.fresh();
         match sign_in(fresh, &authority, entry.tenant, entry.client_id, &key, scope).await {
             Verdict::Accepted => match record {

@@ -106,16 +106,16 @@ impl Act<'_> {
         let listed = certificates.filter_map(|one| one.hint.clone()).collect();
         Key::of(entry.kind, value, listed).map_err(|why| unsuited(entry, why))
     }
+}
 
-    /// What a record says, with what only the value itself tells.
-    pub(super) fn completed(&self, entry: &Entry, value: &SecretString) -> Result<Entry, Trouble> {
-        if entry.kind != CredentialKind::Certificate {
-            return Ok(entry.clone());
-        }
-        let thumbprint = Some(bundle(entry, value)?.thumbprint());
-        let kept = entry.kept.clone().map(|kept| Kept { thumbprint, ..kept });
-        Ok(Entry { kept, ..entry.clone() })
+/// What a record says, with what only the value itself tells.
+pub(super) fn completed(entry: &Entry, value: &SecretString) -> Result<Entry, Trouble> {
+    if entry.kind != CredentialKind::Certificate {
+        return Ok(entry.clone());
     }
+    let thumbprint = Some(bundle(entry, value)?.thumbprint());
+    let kept = entry.kept.clone().map(|kept| Kept { thumbprint, ..kept });
+    Ok(Entry { kept, ..entry.clone() })
 }
 
 /// The certificate and its key that a record keeps.

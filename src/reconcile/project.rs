@@ -43,7 +43,7 @@ pub fn vault_entry(
 ) -> Result<Projection, NoProjection> {
     let pem = (entry.kind == CredentialKind::Certificate).then(|| Bundle::of(value)).transpose()?;
     let pem = pem.as_ref().map(Bundle::texts);
-    let text = template(spec, target).unwrap_or(whole_value(entry.kind));
+    let text = template(spec, target).unwrap_or_else(|| whole_value(entry.kind));
     let name = || match target {
         TargetId::Vault { name, .. } => name.to_string(),
         TargetId::Secret(name) => name.to_string(),

@@ -10,6 +10,7 @@ mod adoption;
 mod apply;
 mod blast;
 mod boundaries;
+mod certificates;
 mod certified;
 mod claims;
 mod crowds;
@@ -106,6 +107,7 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
         of_first_issues(shared),
         of_rotations(shared),
         of_federations(shared),
+        of_certificates(shared),
         of_hindered_rotations(shared),
         of_operators(shared),
     ];
@@ -232,6 +234,20 @@ fn of_hindered_rotations(shared: &Arc<Shared>) -> Vec<Trial> {
             a_credential_that_many_workloads_use_rotates
             servers_of_entra_that_hear_of_it_late_refuse_nobody
             nodes_that_serve_old_copies_are_waited_for;
+    )
+}
+
+/// Certificates.
+fn of_certificates(shared: &Arc<Shared>) -> Vec<Trial> {
+    scenarios!(shared,
+        certificates:
+            every_pod_gets_the_new_certificate_before_the_old_one_goes
+            a_certificate_of_a_secret_follows_its_renewals
+            what_is_in_the_secret_is_looked_at_before_it_is_used
+            certificates_of_others_survive_a_rival_who_writes_the_whole_list
+            one_that_somebody_removed_is_replaced_at_once
+            a_vault_has_it_as_text
+            from_a_secret_to_a_certificate_and_back;
     )
 }
 

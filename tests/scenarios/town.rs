@@ -224,7 +224,7 @@ impl Place {
     pub fn grant(&self) -> Value {
         json!({
             "name": "all", "namespaces": {"names": [self.name]}, "clientIds": [self.client_id],
-            "kinds": ["ClientSecret"],
+            "kinds": ["ClientSecret", "Certificate"],
         })
     }
 

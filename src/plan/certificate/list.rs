@@ -42,11 +42,11 @@ fn agree(scene: &Scene<'_>, row: &[Timestamp], span: Duration) -> bool {
 fn agreed<'a>(scene: &Scene<'a>, span: Duration, reason: Reason) -> Result<&'a ListSeen, Ruling> {
     let read = |whole| scene.attempt(Step::ReadList { whole });
     let Some(list) = &scene.seen.mine.list else { return Err(read(false)) };
-    let Some(last) = list.row.last() else { return Err(read(false)) };
+    let Some(read_at) = list.row.last() else { return Err(read(false)) };
     if agree(scene, &list.row, span) {
-        return if scene.is_fresh(*last) { Ok(list) } else { Err(read(false)) };
+        return if scene.is_fresh(*read_at) { Ok(list) } else { Err(read(false)) };
     }
-    let next = after(*last, pause(scene, list, span));
+    let next = after(*read_at, pause(scene, list, span));
     if scene.now >= next {
         return Err(read(has_an_unknown_stranger(scene, list)));
     }
