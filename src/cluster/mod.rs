@@ -3,6 +3,7 @@
 
 pub mod account_tokens;
 pub mod accounts;
+mod argo;
 pub mod attend;
 mod call;
 pub mod clock;

@@ -10,7 +10,7 @@ use kube::{
 };
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{readers::PodSpec, stored::ours};
+use super::{argo, readers::PodSpec, stored::ours};
 use crate::{
     api::consumers::WorkloadKind,
     facts::{Hindrance, Progress, ScheduleSeen, WorkloadId, WorkloadSeen},
@@ -32,6 +32,8 @@ struct Spec {
     replicas: Option<i64>,
     paused: Option<bool>,
     update_strategy: Option<Strategy>,
+    /// Argo's; a Deployment has other things under this name.
+    strategy: Option<argo::Strategy>,
     template: Option<Template>,
     /// A Rollout can have its template from a Deployment.
     workload_ref: Option<IgnoredAny>,
@@ -84,7 +86,8 @@ struct Status {
     // Argo's.
     phase: Option<String>,
     controller_pause: Option<bool>,
-    pause_conditions: Option<Vec<IgnoredAny>>,
+    pause_conditions: Option<Vec<argo::Pause>>,
+    current_step_index: Option<usize>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +189,7 @@ impl Object {
             total: status.replicas.unwrap_or_default(),
             updated: status.updated_replicas.unwrap_or_default(),
             available: status.available_replicas.unwrap_or_default(),
+            unfinished: false,
             stuck: status.conditions.iter().flatten().any(deadline),
         }
     }
@@ -198,6 +202,7 @@ impl Object {
             total: status.current_number_scheduled.unwrap_or_default(),
             updated: status.updated_number_scheduled.unwrap_or_default(),
             available: status.number_available.unwrap_or_default(),
+            unfinished: false,
             stuck: false,
         }
     }
@@ -213,7 +218,8 @@ impl Object {
         Progress {
             observed: all.observed && status.phase.is_some() && !unpausing,
             total: if is_healthy { all.updated } else { all.total },
-            available: if is_healthy { all.updated } else { 0 },
+            available: if is_healthy { all.updated } else { all.available },
+            unfinished: !is_healthy,
             stuck: status.phase.as_deref() == Some("Degraded"),
             ..all
         }
@@ -231,9 +237,12 @@ impl Object {
     fn hindrance(&self) -> Option<Hindrance> {
         let Self { metadata, spec, status } = self;
         let strategy = spec.update_strategy.as_ref();
+        let is_paused = status.phase.as_deref() == Some("Paused");
+        let pauses = status.pause_conditions.as_deref().unwrap_or_default();
+        let resumes = spec.strategy.as_ref().is_some_and(|argo| argo.resumes(pauses, status.current_step_index));
         if metadata.deletion_timestamp.is_some() {
             Some(Hindrance::Deleting)
-        } else if spec.paused == Some(true) || status.phase.as_deref() == Some("Paused") {
+        } else if spec.paused == Some(true) || (is_paused && !resumes) {
             Some(Hindrance::Paused)
         } else if strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")) {
             Some(Hindrance::OnDelete)
@@ -256,13 +265,16 @@ mod tests {
         workload(kind, &serde_json::from_value(object).unwrap()).unwrap()
     }
 
-    /// The figures of a workload in a line; a mark before them if its controller has not seen the change, or is stuck.
+    /// The figures of a workload in a line; before them a mark if its controller has not seen the change, is stuck, or has
+    /// more to do than they show.
     fn figures(kind: WorkloadKind, spec: &Value, status: &Value) -> String {
-        let Progress { observed, desired, total, updated, available, stuck } = seen(kind, spec, status).progress;
-        let mark = match (observed, stuck) {
-            (false, _) => "unseen ",
-            (true, true) => "stuck ",
-            (true, false) => "",
+        let progress = seen(kind, spec, status).progress;
+        let Progress { observed, desired, total, updated, available, unfinished, stuck } = progress;
+        let mark = match (observed, stuck, unfinished) {
+            (false, ..) => "unseen ",
+            (true, true, _) => "stuck ",
+            (true, false, true) => "unfinished ",
+            (true, false, false) => "",
         };
         format!("{mark}{updated} of {desired} updated, {available} available, {total} in all")
     }
@@ -316,9 +328,9 @@ mod tests {
         };
         let kind = WorkloadKind::Rollout;
         let four = json!({"replicas": 4, "strategy": {"blueGreen": {}}});
-        assert_eq!(figures(kind, &four, &argo("Progressing")), "4 of 4 updated, 0 available, 8 in all");
+        assert_eq!(figures(kind, &four, &argo("Progressing")), "unfinished 4 of 4 updated, 4 available, 8 in all");
         assert_eq!(figures(kind, &four, &argo("Healthy")), "4 of 4 updated, 4 available, 4 in all");
-        assert!(figures(kind, &four, &argo("Degraded")).starts_with("stuck 4 of 4 updated, 0 available"));
+        assert!(figures(kind, &four, &argo("Degraded")).starts_with("stuck 4 of 4 updated, 4 available"));
         let mut resuming = argo("Healthy");
         resuming["controllerPause"] = json!(true);
         assert!(figures(kind, &four, &resuming).starts_with("unseen"), "promoted, and not yet noticed");

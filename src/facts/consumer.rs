@@ -87,6 +87,8 @@ pub struct Progress {
     pub updated: i64,
     /// How many of those are available, as far as its controller tells them apart.
     pub available: i64,
+    /// Whether its controller has something left to do that these numbers do not show.
+    pub unfinished: bool,
     /// Whether its controller says that it got stuck.
     pub stuck: bool,
 }

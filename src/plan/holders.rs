@@ -200,9 +200,13 @@ impl<'a> View<'_, 'a> {
             _ if self.evidence.scene.policy.rollout.strategy == RolloutStrategy::None => {
                 pending(Reason::StragglersRemain, format!("rollout.strategy is None, and {pod}"), None)
             }
-            _ if rolling && is_settled(workload) => match self.ending_until(old) {
-                Some(until) => pending(Reason::PodsEnding, pod, Some(until)),
-                None => pending(Reason::StragglersRemain, pod, None),
+            _ if rolling && is_settled(workload) => match (self.ending_until(old), self.kept_until(workload)) {
+                (Some(until), _) => pending(Reason::PodsEnding, pod, Some(until)),
+                (None, Some(until)) => {
+                    let because = format!("its old pods go when its scaleDownDelaySeconds are over; {pod}");
+                    pending(Reason::PodsEnding, because, Some(until))
+                }
+                (None, None) => pending(Reason::StragglersRemain, pod, None),
             },
             _ if rolling => Some(self.on_its_way(workload, old.len())),
             _ if self.evidence.rolled_at(&workload.id).is_some() => {
@@ -233,6 +237,14 @@ impl<'a> View<'_, 'a> {
         let since = |pod: &&PodSeen| pod.terminating_since.filter(|_| !pod.lost);
         let first = old.iter().map(since).min()??;
         let until = after(first, self.evidence.scene.policy.rollout.timeout.0);
+        (self.evidence.scene.now < until).then_some(until)
+    }
+
+    /// Until when the old pods of a workload that is where it should be are no stragglers: Argo keeps those of a blue-green
+    /// Rollout for a while, for whoever wants to go back.
+    fn kept_until(&self, workload: &WorkloadSeen) -> Option<Timestamp> {
+        let since = self.evidence.rolled_at(&workload.id).filter(|_| workload.id.kind == WorkloadKind::Rollout)?;
+        let until = after(since, self.evidence.scene.policy.rollout.timeout.0);
         (self.evidence.scene.now < until).then_some(until)
     }
 
@@ -300,5 +312,9 @@ pub(super) fn is_settled(workload: &WorkloadSeen) -> bool {
     };
     // A DaemonSet's old pods count as its total, too; a Deployment's surplus is about to go.
     let surplus = workload.id.kind != WorkloadKind::DaemonSet && progress.total > progress.desired;
-    progress.observed && updated && progress.available >= progress.desired.min(progress.updated) && !surplus
+    progress.observed
+        && !progress.unfinished
+        && updated
+        && progress.available >= progress.desired.min(progress.updated)
+        && !surplus
 }

@@ -139,9 +139,10 @@ fn roll(scene: &Scene<'_>, issue: Issue<'_>, holders: &[Holder<'_>]) -> Ruling {
     }
     let workloads = || holders.iter().filter_map(|holder| Some((holder.workload?, holder.pending.as_ref())));
     let is_rolling = |workload: &WorkloadSeen| issue.is_on(&workload.annotations);
-    let under_way = |(workload, pending): &(&WorkloadSeen, Option<&Pending>)| {
-        is_rolling(workload) && pending.is_some_and(|pending| pending.reason == Reason::RollingOut)
-    };
+    // One that is paused amid its restart has not shown yet that others can be restarted.
+    let goes_on = |pending: &Pending| matches!(pending.reason, Reason::RollingOut | Reason::WorkloadPaused);
+    let under_way =
+        |(workload, pending): &(&WorkloadSeen, Option<&Pending>)| is_rolling(workload) && pending.is_some_and(goes_on);
     if workloads().any(|(_, pending)| pending.is_some_and(|pending| pending.reason == Reason::RolloutStalled)) {
         return Ruling::Pass; // none is started any more; the wait names the one that stalls
     }
@@ -187,7 +188,7 @@ fn restart(scene: &Scene<'_>, issue: Issue<'_>, workload: &WorkloadSeen) -> Ruli
 /// can tell apart. One that does not come to an end is not waited for: ours may be what it needs.
 fn nobody_else_changes(scene: &Scene<'_>, issue: Issue<'_>, workload: &WorkloadSeen) -> Ruling {
     let progress = workload.progress;
-    let moving = progress.updated < progress.desired;
+    let moving = progress.updated < progress.desired || progress.unfinished;
     if (!moving && progress.observed) || progress.stuck || workload.hindrance.is_some() {
         return Ruling::Pass;
     }

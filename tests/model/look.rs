@@ -166,6 +166,7 @@ fn workload(cluster: &Cluster, place: usize, reads: &[Reading]) -> WorkloadSeen 
         total: i64::try_from(staying.clone().count()).unwrap(),
         updated: i64::try_from(updated).unwrap(),
         available: i64::try_from(staying.filter(|pod| pod.well).count()).unwrap(),
+        unfinished: false,
         stuck: false,
     };
     WorkloadSeen {

@@ -163,7 +163,7 @@ fn workload(name: &str, with: Option<u32>) -> WorkloadSeen {
         reads: vec![reading()],
         identity: Identity::default(),
         annotations: annotation.into_iter().collect(),
-        progress: Progress { observed: true, desired: 1, total: 1, updated: 1, available: 1, stuck: false },
+        progress: Progress { observed: true, desired: 1, total: 1, updated: 1, available: 1, ..Progress::default() },
         hindrance: None,
     }
 }

@@ -269,7 +269,7 @@ pub fn deploy(place: &mut Place, name: &str, asks: bool) {
     let token = asks.then(String::new);
     let made = PodSeen { maker: Some(Maker::Workload(id.clone())), ..pod(&format!("{name}-1"), "api", None) };
     place.pods.push(PodSeen { identity: Identity { signs_in_as: token, ..identity.clone() }, ..made });
-    let progress = Progress { observed: true, desired: 1, total: 1, updated: 1, available: 1, stuck: false };
+    let progress = Progress { observed: true, desired: 1, total: 1, updated: 1, available: 1, ..Progress::default() };
     let annotations = BTreeMap::new();
     let (uid, reads) = (name.to_owned(), vec![]);
     place.workloads.push(WorkloadSeen { id, uid, reads, identity, annotations, progress, hindrance: None });

@@ -61,6 +61,45 @@ fn what_is_paused_is_left_alone_and_told_while_the_others_go_on() {
 }
 
 #[test]
+fn one_that_pauses_amid_its_restart_shows_nothing_for_the_others_yet() {
+    let mut seen = published(&json!({}));
+    let first = &mut consumers(&mut seen).workloads[0];
+    *first = workload("api", Some(2));
+    first.hindrance = Some(Hindrance::Paused);
+    waits_for(&seen, Reason::WorkloadPaused, "deployment/api (and 2 more): it is paused");
+}
+
+/// One Rollout of Argo's that was restarted half an hour ago, less a minute, and has an old pod left.
+fn rollout() -> Observation {
+    let mut seen = published(&json!({}));
+    let id = WorkloadId { kind: WorkloadKind::Rollout, name: "api".into() };
+    consumers(&mut seen).workloads = vec![WorkloadSeen { id: id.clone(), ..workload("api", Some(2)) }];
+    consumers(&mut seen).pods.truncate(1);
+    consumers(&mut seen).pods[0].maker = Some(Maker::Workload(id.clone()));
+    seen.mine.rolled.insert(id, Rolled { mark: key(2).to_string(), since: ago("29m") });
+    seen
+}
+
+#[test]
+fn old_pods_that_argo_keeps_for_a_while_are_no_stragglers() {
+    let mut seen = rollout();
+    waits_for(&seen, Reason::PodsEnding, "rollout/api: its old pods go when its scaleDownDelaySeconds are over; pod/");
+    seen.mine.rolled.values_mut().for_each(|rolled| rolled.since = ago("31m"));
+    waits_for(&seen, Reason::StragglersRemain, "rollout/api: pod/");
+}
+
+#[test]
+fn a_rollout_that_argo_has_not_finished_is_on_its_way_and_not_changed_by_others_meanwhile() {
+    let mut seen = rollout();
+    consumers(&mut seen).workloads[0].progress.unfinished = true;
+    waits_for(&seen, Reason::RollingOut, "rollout/api: 1 of 1 pods are new, 1 are old, 1 are available");
+    consumers(&mut seen).workloads[0].annotations.clear();
+    seen.mine.rolled.clear();
+    entry(&mut seen, 2).published_at = Some(ago("123s"));
+    waits_for(&seen, Reason::RollingOut, "somebody else is changing it");
+}
+
+#[test]
 fn an_annotation_that_somebody_takes_away_is_not_written_twice() {
     let mut seen = published(&json!({}));
     consumers(&mut seen).workloads.truncate(1);
