@@ -85,4 +85,4 @@ toolchains:
 	@command -v $(CARGO) >/dev/null || { echo "Rust $(RUST) is missing: install it from https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || { echo "A C compiler is missing: install gcc or clang"; exit 1; }
 	@[ -n "$${KUBEBUILDER_ASSETS:-}" ] || command -v go >/dev/null || \
-	  { echo "Go $(GO) or newer is missing: install it from https://go.dev/dl, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, … and helm"; exit 1; }
+	  { echo "Go $(GO) or newer is missing: install it from https://go.dev/dl, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, …, helm, and what else tests run"; exit 1; }

@@ -147,6 +147,7 @@ async fn built() -> anyhow::Result<Chart> {
         what: &format!("building Helm {version} with Go, once"),
         ldflags: "-s -w",
         builds: &[("helm", vec![format!("{HELM}/cmd/helm")])],
+        files: &[],
         without_go: "put helm into the folder in KUBEBUILDER_ASSETS",
     };
     Ok(Chart { helm: module.built(&set).await?.join("helm") })

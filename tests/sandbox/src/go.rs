@@ -1,5 +1,6 @@
 //! Programs that Go builds from a folder whose `go.mod` is the only place that knows their versions, into a cache below
-//! `target/`. A cached set is complete or absent, and built by one process however many want it. It knows no program.
+//! `target/`, with files of the modules that they are made of. A cached set is complete or absent, and built by one
+//! process however many want it. It knows no program.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -18,6 +19,8 @@ pub(crate) struct Module {
     folder: PathBuf,
     go_mod: String,
     go_sum: String,
+    /// Programs of its own, where somebody else's library has none.
+    sources: Vec<String>,
 }
 
 /// Programs that belong together.
@@ -30,6 +33,8 @@ pub(crate) struct Set<'a> {
     pub(crate) ldflags: &'a str,
     /// Where in the folder something is put, and the packages that are.
     pub(crate) builds: &'a [(&'a str, Vec<String>)],
+    /// Where in the folder files are put, the module that they are from, and their folder in it.
+    pub(crate) files: &'a [(&'a str, &'a str, &'a str)],
     /// What to do for somebody who has no Go.
     pub(crate) without_go: &'a str,
 }
@@ -41,7 +46,8 @@ impl Module {
         let go_mod = fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
         let go_sum =
             fs::read_to_string(folder.join("go.sum")).with_context(|| format!("{} has no go.sum", folder.display()))?;
-        Ok(Self { folder, go_mod, go_sum })
+        let sources = sources(&folder).with_context(|| format!("could not read {}", folder.display()))?;
+        Ok(Self { folder, go_mod, go_sum, sources })
     }
 
     /// The version that it requires of another module, or of `go` itself.
@@ -56,6 +62,8 @@ impl Module {
         // The hash only has to change when its input does; that it may differ between Rust releases costs a build.
         let mut hasher = DefaultHasher::new();
         (&self.go_mod, &self.go_sum, set.ldflags, &go).hash(&mut hasher);
+        self.sources.iter().for_each(|source| source.hash(&mut hasher));
+        set.files.iter().for_each(|files| files.hash(&mut hasher));
         let key = format!("{}-{:016x}", set.name, hasher.finish());
         let cache = places::sandbox().join("programs");
         let folder = cache.join(&key);
@@ -82,8 +90,23 @@ impl Module {
             let output = if place.is_empty() { half.clone() } else { half.join(place) };
             self.go_build(&log, set.ldflags, &output, packages).await?;
         }
+        for (place, module, below) in set.files {
+            let from = self.folder_of(module).await?.join(below);
+            copy_files(&from, &half.join(place))
+                .with_context(|| format!("could not copy what is in {}", from.display()))?;
+        }
         fs::rename(&half, folder)
             .with_context(|| format!("could not rename {} to {}", half.display(), folder.display()))
+    }
+
+    /// Where the files of another module are, which a build has brought to this machine.
+    async fn folder_of(&self, module: &str) -> anyhow::Result<PathBuf> {
+        let asked = go(&self.folder).args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]).output().await;
+        let asked = asked.with_context(|| format!("could not ask go where {module} is"))?;
+        let folder = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+        let said = String::from_utf8_lossy(&asked.stderr);
+        anyhow::ensure!(asked.status.success() && !folder.is_empty(), "go does not know where {module} is: {said}");
+        Ok(folder.into())
     }
 
     async fn go_build(&self, log: &Path, ldflags: &str, output: &Path, packages: &[String]) -> anyhow::Result<()> {
@@ -128,6 +151,35 @@ async fn turn(path: &Path, what: &str) -> anyhow::Result<File> {
     lock.with_context(failed)?.with_context(failed)
 }
 
+/// What is written in Go in a folder, in the order of its names.
+fn sources(folder: &Path) -> std::io::Result<Vec<String>> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "go"));
+    files.sort();
+    files.iter().map(fs::read_to_string).collect()
+}
+
+/// Copies the files of a folder, and none that are below.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            // Not as a copy: the files of a module are read-only, and what is below `target/` is to be removed.
+            fs::write(to.join(entry.file_name()), fs::read(entry.path())?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Go, in a folder, for a short question.
+fn go(folder: &Path) -> Command {
+    let mut go = Command::new("go");
+    go.envs(environment()).current_dir(folder).stdin(Stdio::null());
+    go
+}
+
 /// What Go must not take from a developer's settings: static programs for this machine, of this module alone.
 fn environment() -> Vec<(OsString, OsString)> {
     [("CGO_ENABLED", "0"), ("GOWORK", "off"), ("GOOS", ""), ("GOARCH", "")]
@@ -144,11 +196,8 @@ fn version_of(go_mod: &str, name: &str) -> Option<String> {
 /// The version of the Go that builds, which must be as new as wanted.
 async fn go_version(folder: &Path, wanted: &str, without_go: &str) -> anyhow::Result<String> {
     let advice = format!("Install Go {wanted} or newer (https://go.dev/dl/), or {without_go}");
-    let asked = Command::new("go")
+    let asked = go(folder)
         .args(["env", "GOVERSION"])
-        .envs(environment())
-        .current_dir(folder)
-        .stdin(Stdio::null())
         .output()
         .await
         .with_context(|| format!("could not run go, which builds what tests need. {advice}"))?;

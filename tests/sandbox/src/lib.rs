@@ -13,6 +13,7 @@
 //! - `verbs`, `proxy`: journal and weather for the API server.
 //! - `rights`, `chart`: what roles give and requests need; the product's chart, as its users install it.
 //! - `operator`: the product, as a process.
+//! - `controllers`: other people's controllers, as processes that end with their plane.
 //! - `witness`, `node`: what pods have seen; nodes whose pods really sign in.
 //! - `webhook`: what gives pods their federated tokens.
 //! - `azure`: Graph and the token endpoint, with replicas that lag, and Key Vault. It knows no Kubernetes.
@@ -26,6 +27,7 @@ mod answers;
 pub mod azure;
 pub mod chart;
 mod components;
+pub mod controllers;
 pub mod faults;
 mod go;
 mod hold;
@@ -54,6 +56,7 @@ pub mod witness;
 
 pub use azure::Azure;
 pub use chart::{Chart, Release};
+pub use controllers::Controller;
 pub use faults::{Faults, Rule};
 pub use hold::{Fuse, KillSwitch};
 pub use journal::Journal;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use keywright_sandbox::{Chart, Options, Plane, Programs, newest_alive};
+use keywright_sandbox::{Chart, Options, Plane, Programs, controllers, newest_alive};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Kubernetes control plane of your own, to try Keywright on
@@ -29,7 +29,7 @@ enum Command {
     Demo(demo::Demo),
     /// Start Azure alone, print where it is and what is in it as JSON, and keep it until Ctrl-C
     Azure(azure_command::AzureCommand),
-    /// Build the control plane's programs and Helm, if they have not been built before
+    /// Build the control plane's programs, Helm and what else tests run, if they have not been built before
     Build,
     /// Run the Helm that renders the chart here: `helm lint charts/keywright`, …
     Helm {
@@ -83,7 +83,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Azure(azure) => azure.run().await,
         Command::Build => {
             Programs::find().await?;
-            Chart::find().await.map(drop)
+            Chart::find().await?;
+            for controller in controllers::ALL {
+                controller.build().await?;
+            }
+            Ok(())
         }
         Command::Helm { args } => helm(args).await,
         Command::Kubectl { dir, args } => kubectl(dir, args).await,

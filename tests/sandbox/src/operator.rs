@@ -34,13 +34,26 @@ impl Operator {
         env: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
     ) -> anyhow::Result<Self> {
         let log = kubeconfig.with_added_extension(format!("{}.log", pki::random_word()?));
+        Self::launch("the operator", binary, (kubeconfig, log), args, env)
+    }
+
+    /// The same of somebody else's, which messages call `name`, with what it prints in this file.
+    pub(crate) fn launch(
+        name: &str,
+        binary: &Path,
+        (kubeconfig, log): (&Path, PathBuf),
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        env: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> anyhow::Result<Self> {
         let file = File::create(&log).with_context(|| format!("could not create {}", log.display()))?;
-        let (reader, writer) = std::io::pipe().context("could not make a pipe for an operator's output")?;
-        let reader = Receiver::from_owned_fd(reader.into()).context("could not read an operator's output")?;
+        let (reader, writer) =
+            std::io::pipe().with_context(|| format!("could not make a pipe for the output of {name}"))?;
+        let reader =
+            Receiver::from_owned_fd(reader.into()).with_context(|| format!("could not read the output of {name}"))?;
         let mut environment: Vec<(OsString, OsString)> = vec![("KUBECONFIG".into(), kubeconfig.into())];
         environment.extend(env.into_iter().map(|(name, value)| (name.as_ref().into(), value.as_ref().into())));
         let held = Held::start(Program {
-            name: "the operator",
+            name,
             binary,
             args: args.into_iter().map(|arg| arg.as_ref().into()).collect(),
             dir: None,
@@ -78,7 +91,8 @@ impl Operator {
             Err(_) => format!("within {timeout:?}"),
         };
         anyhow::bail!(
-            "the operator did not print such a line {why}. The end of {}:\n{}",
+            "{} did not print such a line {why}. The end of {}:\n{}",
+            self.held.name(),
             self.log.display(),
             self.last_lines()
         )
@@ -116,7 +130,7 @@ impl Operator {
     pub async fn exited(&self, timeout: Duration) -> anyhow::Result<ExitStatus> {
         let ended = tokio::time::timeout(timeout, self.held.ended()).await;
         ended.with_context(|| {
-            format!("the operator has not ended within {timeout:?}; it printed\n{}", self.last_lines())
+            format!("{} has not ended within {timeout:?}; it printed\n{}", self.held.name(), self.last_lines())
         })?
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The Go module that pins the control plane's own programs; in it, `helm/` pins Helm.
+/// The Go module that pins the control plane's own programs; in it, `helm/` pins Helm, and others what they are called by.
 pub(crate) fn tools() -> PathBuf {
     repository().join("tools")
 }

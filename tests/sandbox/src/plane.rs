@@ -1,7 +1,8 @@
 //! A Kubernetes control plane of one's own: etcd, API server, controller manager and scheduler, started in order,
 //! awaited until they serve, stopped without leaving anything. The API server can be stopped and started, etcd
-//! snapshotted and restored. It has no nodes, and knows nothing of what runs against it.
+//! snapshotted and restored. It has no nodes, and knows nothing of what runs against it, but that some of it ends with it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +14,11 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::components::Components;
 use crate::kubeconfig::Access;
+use crate::operator::Operator;
 use crate::pki::{self, Ca};
 use crate::programs::Programs;
 use crate::proxy::Proxy;
@@ -55,6 +57,8 @@ pub struct Plane {
     ca: Ca,
     admin: Client,
     running: Mutex<Running>,
+    /// Other people's controllers by name, which no restore ends: they see time run backwards like whoever else watches.
+    guests: Mutex<BTreeMap<&'static str, Operator>>,
     keep: bool,
 }
 
@@ -81,7 +85,8 @@ impl Plane {
             match Running::start(&components, &admin).await {
                 Ok(running) => {
                     publish_issuer(&admin).await?;
-                    return Ok(Self { components, ca, admin, running: Mutex::new(running), keep });
+                    let (running, guests) = (Mutex::new(running), Mutex::default());
+                    return Ok(Self { components, ca, admin, running, guests, keep });
                 }
                 Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains("address already in use") => {
                     attempt += 1;
@@ -206,8 +211,16 @@ impl Plane {
     /// Ends every program and removes the run's directory, unless it is to be kept.
     pub async fn stop(&self) -> anyhow::Result<()> {
         // Nothing of it is needed any more, so nothing has to end in good order.
+        for guest in std::mem::take(&mut *self.guests.lock().await).values() {
+            guest.kill().await?;
+        }
         self.running.lock().await.kill().await?;
         if self.keep { Ok(()) } else { self.components.run().remove() }
+    }
+
+    /// The programs that are to end with the plane.
+    pub(crate) async fn guests(&self) -> MutexGuard<'_, BTreeMap<&'static str, Operator>> {
+        self.guests.lock().await
     }
 
     fn snapshot_dir(&self, name: &str) -> PathBuf {

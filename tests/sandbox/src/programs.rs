@@ -66,6 +66,7 @@ async fn built() -> anyhow::Result<Programs> {
         what: &format!("building Kubernetes {kubernetes} and etcd {etcd} with Go, once"),
         ldflags: &ldflags(&kubernetes),
         builds: &[("", of_kubernetes), ("etcd", vec![ETCD.to_owned()])],
+        files: &[],
         without_go: &format!("set KUBEBUILDER_ASSETS to a folder with {}", PLANE.join(", ")),
     };
     Programs::in_folder(&tools.built(&set).await?)

@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "figures, for whoever asks with --nocapture")]
 
+mod controllers;
 mod lifetime;
 mod operator;
 mod plane;

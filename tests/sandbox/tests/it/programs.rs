@@ -13,6 +13,7 @@ use crate::processes;
 /// Says that it is of this version, notes each build, and makes empty files, unless told to take its time.
 const GO: &str = r#"#!/bin/sh
 [ "$1" = env ] && { echo VERSION; exit; }
+[ "$1" = list ] && { echo HERE/module; exit; }
 echo "$$" >> HERE/builds
 [ -e HERE/slow ] && sleep 60
 while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
@@ -27,6 +28,10 @@ impl Workshop {
     fn new(name: &str, version: &str) -> Self {
         let folder = processes::folder(name);
         fs::create_dir_all(folder.join("bin")).unwrap();
+        for definitions in ["manifests/crds", "deploy/crds"] {
+            fs::create_dir_all(folder.join("module").join(definitions)).unwrap();
+            fs::write(folder.join("module").join(definitions).join("one.yaml"), "one").unwrap();
+        }
         let go = folder.join("bin/go");
         fs::write(&go, GO.replace("VERSION", version).replace("HERE", folder.to_str().unwrap())).unwrap();
         fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
@@ -60,6 +65,12 @@ impl Workshop {
         let entries = fs::read_dir(self.0.join("sandbox/programs")).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.join("etcd").exists() && path.join("kubectl").exists()).collect()
     }
+
+    /// Folders of controllers that are complete.
+    fn with_definitions(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.0.join("sandbox/programs")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.join("controller").exists() && path.join("crds/one.yaml").exists()).collect()
+    }
 }
 
 async fn ended(child: Child) -> (bool, String) {
@@ -72,9 +83,14 @@ async fn two_that_want_the_programs_build_them_once() {
     let workshop = Workshop::new("built-once", "go1.99.0");
     let (one, two) = tokio::join!(ended(workshop.build()), ended(workshop.build()));
     assert!(one.0 && two.0, "{one:?} {two:?}");
-    assert_eq!((workshop.builds(), workshop.built().len()), (3, 1), "of Kubernetes, of etcd, of Helm");
+    assert_eq!(
+        (workshop.builds(), workshop.built().len()),
+        (5, 1),
+        "of Kubernetes, of etcd, of Helm, of two controllers"
+    );
     let again = ended(workshop.build()).await;
-    assert_eq!((again, workshop.builds()), ((true, String::new()), 3), "nothing is said when nothing is done");
+    assert_eq!((again, workshop.builds()), ((true, String::new()), 5), "nothing is said when nothing is done");
+    assert_eq!(workshop.with_definitions().len(), 2, "those of a controller are kept beside it");
 }
 
 #[tokio::test]
