@@ -8,6 +8,7 @@ mod accounts;
 mod admission;
 mod adoption;
 mod apply;
+mod argo;
 mod blast;
 mod boundaries;
 mod certificates;
@@ -127,6 +128,13 @@ fn of_rotations(shared: &Arc<Shared>) -> Vec<Trial> {
             a_holder_outside_is_waited_for
             what_was_made_by_hand_goes_last_and_only_if_it_is_granted
             a_compromised_one_is_replaced_and_goes_without_overlap;
+        argo:
+            every_pod_of_a_rollout_gets_the_new_one_before_the_old_one_goes
+            a_healthy_one_keeps_the_old_one_alive_until_its_old_pods_are_gone
+            one_that_waits_for_somebody_is_told_and_nobody_else_restarted
+            one_that_pauses_for_a_while_is_no_trouble
+            one_that_is_aborted_is_stalled_until_it_is_tried_again
+            a_canary_of_somebody_else_s_is_left_to_its_end;
         rollouts:
             pods_that_wait_for_the_first_one_are_not_restarted_for_it
             a_manifest_that_is_put_back_all_the_time_is_told_and_harms_nobody

@@ -1,6 +1,7 @@
 //! Where scenarios happen: a control plane with our kinds, and in it a place for each scenario; or a firm, which is a
 //! place with an Azure of its own, and pods that sign in.
 
+mod controllers;
 mod course;
 mod ending;
 mod firm;
