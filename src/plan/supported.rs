@@ -2,11 +2,15 @@
 //! done is said, never ignored.
 
 use super::Refusal;
-use crate::api::{EntraAppCredentialSpec, Reason, consumers::Confirmation};
+use crate::api::{EntraAppCredentialSpec, Reason, consumers::Confirmation, publish::VaultObjectType};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 2] = [
+const NOT_YET: [(&str, Asked); 3] = [
+    ("publish.keyVaults with objectType: Certificate", |spec| {
+        let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
+        vaults.any(|one| one.object_type == Some(VaultObjectType::Certificate))
+    }),
     ("publish beside federated", |spec| spec.federated.is_some() && spec.publish.is_some()),
     ("consumers.external with confirm: SignInReport", |spec| {
         let mut outside = spec.consumers.iter().flat_map(|one| &one.external);

@@ -117,7 +117,9 @@ fn whoever_keeps_dropping_ours_is_told_of_and_waited_for() {
         let soon = place.later(30.0);
         place.live(soon, |_| false);
         let ours: Vec<_> = place.truth().iter().filter(|one| one.mark().is_some()).map(|one| one.key_id).collect();
-        ours.into_iter().for_each(|ours| place.remove(ours));
+        for ours in ours {
+            place.remove(ours);
+        }
         let decision = plan(&place.seen, &Timing::REAL, &moment(place.now));
         told |= matches!(&decision.next, Next::Wait(waits) if waits.iter().any(|one| one.reason == Reason::CertificatesContested));
     }
@@ -160,9 +162,9 @@ fn in_thousands_of_interleavings_nobody_loses_what_was_shown_and_ours_is_there_i
         lost.extend(gone.map(|key| (place.shown_for(key), seed)));
     }
     let most = lost.iter().map(|(seconds, _)| *seconds).fold(0.0, f64::max);
-    println!("of 2100, {put_back} were put back, and {} lost: none was shown for more than {most:.1} s", lost.len());
     assert!(put_back > 50, "{put_back}: they must meet for this to say anything");
-    assert!(most < 12.0, "{lost:?}");
+    // By all servers together, while a read asks one of them twice a second.
+    assert!(most < 12.0 && lost.len() < 50, "{} are lost, shown for as much as {most:.1} s", lost.len());
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub struct Published {
 struct Text {
     time: Timestamp,
     is_for_others: bool,
-    text: String,
+    said: String,
 }
 
 impl Published {
@@ -88,7 +88,7 @@ impl Published {
     /// What of it was for others to take.
     async fn offered(&self) -> Result<Vec<(Timestamp, String)>, Failed> {
         let offered = self.so_far().await?.into_iter().filter(|text| text.is_for_others);
-        Ok(offered.map(|Text { time, text, .. }| (time, text)).collect())
+        Ok(offered.map(|Text { time, said, .. }| (time, said)).collect())
     }
 }
 
@@ -97,7 +97,7 @@ fn read(secret: &Secret, without: &BTreeSet<String>) -> Text {
     let is_for_others =
         secret.type_.as_deref() != Some(RECORD) && !without.contains(&secret.name_any()) && !is_kept_by_another;
     let data = secret.data.iter().flatten().map(|(_, value)| String::from_utf8_lossy(&value.0).into_owned());
-    Text { time: Timestamp::now(), is_for_others, text: data.collect::<Vec<_>>().join("\n") }
+    Text { time: Timestamp::now(), is_for_others, said: data.collect::<Vec<_>>().join("\n") }
 }
 
 /// A text is added whole, so a panic elsewhere does not spoil the others.
@@ -112,10 +112,10 @@ impl Firm {
         let texts = self.published.so_far().await?;
         let ledger = self.azure.ledger(self.payments.tenant, &self.witnesses()).map_err(chain)?;
         let keys: BTreeSet<&str> =
-            texts.iter().map(|text| text.text.as_str()).filter(|text| text.contains("PRIVATE KEY")).collect();
+            texts.iter().map(|text| text.said.as_str()).filter(|text| text.contains("PRIVATE KEY")).collect();
         let ledger = keys.into_iter().fold(ledger, Ledger::knowing_keys_in);
         let published: Vec<(Timestamp, String)> =
-            texts.into_iter().filter(|text| text.is_for_others).map(|text| (text.time, text.text)).collect();
+            texts.into_iter().filter(|text| text.is_for_others).map(|text| (text.time, text.said)).collect();
         let certificates: Vec<(Fingerprint, Timestamp)> = published
             .iter()
             .flat_map(|(time, text)| X509::all_in(text).into_iter().map(|x509| (x509.fingerprint(), *time)))

@@ -62,7 +62,7 @@ pub fn fit(number: u8, ends: Timestamp) -> Source {
 
 impl Place {
     /// One that asks for this, with certificates 1 and 2 of somebody else's on the application.
-    pub fn asking(patch: &Value, seed: u64, lag: (f64, f64)) -> Self {
+    pub fn asking(patch: &Value, chance: u64, lag: (f64, f64)) -> Self {
         let certificate = json!({"clientSecret": null, "certificate": {"generate": {}}});
         let seen = world().asking(&certificate).asking(patch).seen();
         let first = Write { list: vec![listed(1), listed(2)], heard: [Timestamp::UNIX_EPOCH; SERVERS] };
@@ -76,7 +76,7 @@ impl Place {
             records: vec![],
             writes: vec![first],
             lag,
-            rng: Rng::with_seed(seed),
+            rng: Rng::with_seed(chance),
             versions: 0,
             lost_answer: false,
         }
@@ -197,7 +197,7 @@ impl Place {
         (0..SERVERS).flat_map(shown).sum()
     }
 
-    fn application(&self, list: &[ListedKey]) -> Application {
+    fn application(list: &[ListedKey]) -> Application {
         let credentials = list.iter().map(|one| Credential {
             key_id: one.key_id,
             kind: CredentialKind::Certificate,
@@ -233,11 +233,11 @@ impl Place {
             }
             Step::ReadApplication => {
                 let known = self.known();
-                Outcome::Application(Looked { at, found: self.application(&known) })
+                Outcome::Application(Looked { at, found: Self::application(&known) })
             }
             Step::ReadList { whole } => {
                 let known = self.known();
-                let found = self.application(&known);
+                let found = Self::application(&known);
                 let bare = |mut one: ListedKey| {
                     one.told.remove("key");
                     one
@@ -265,9 +265,8 @@ impl Place {
                 });
                 self.target()
             }
-            Step::Open { entry } => self.record(&entry.clone(), true),
-            Step::TakeOver { entry, .. } | Step::Keep { entry, .. } => self.record(&entry.clone(), true),
-            Step::Note { entry, finalized, .. } => self.record(&entry.clone(), *finalized),
+            Step::Open { entry } | Step::TakeOver { entry, .. } | Step::Keep { entry, .. } => self.record(entry, true),
+            Step::Note { entry, finalized, .. } => self.record(entry, *finalized),
             Step::Rehearse { .. } => Outcome::Rehearsed,
             Step::SignIn { key_id, .. } | Step::TryTarget { key_id, .. } => {
                 let is_known = self.known().iter().any(|one| one.key_id == *key_id);
