@@ -17,8 +17,9 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub struct Publish {
     /// A Secret in the same namespace. It always carries one coherent set of keys: `AZURE_AUTHORITY_HOST`,
-    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and the credential (`AZURE_CLIENT_SECRET`, or `tls.crt`, `tls.key` and
-    /// `credential.pem`), the names that every Azure SDK reads.
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and the credential (`AZURE_CLIENT_SECRET`, or `tls.crt`, `tls.key`,
+    /// `credential.pem` and `AZURE_CLIENT_CERTIFICATE_PATH`, the path to it where the Secret is mounted at
+    /// `/var/run/secrets/keywright.dev/<its name>`), the names that every Azure SDK reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,
 
@@ -88,7 +89,8 @@ pub struct SecretTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<TemplateMetadata>,
 
-    /// More keys, each a text with placeholders: `{{ clientSecret }}`, `{{ clientId }}`, `{{ tenantId }}` and so on,
+    /// More keys, each a text with placeholders: `{{ clientSecret }}` (or `{{ certificate }}`, `{{ privateKey }}` and
+    /// `{{ credentialPem }}`), `{{ clientId }}`, `{{ tenantId }}` and so on,
     /// through the filters `json`, `base64` and `urlencode`. An unknown name is refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]

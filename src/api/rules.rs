@@ -243,7 +243,7 @@ pub(super) const SECRET_KEYS: Law = Law::new(
 );
 
 pub(super) const COHERENT_KEYS: Law = Law::new(
-    "self.all(k, !(k in ['AZURE_AUTHORITY_HOST', 'AZURE_TENANT_ID', 'AZURE_CLIENT_ID', 'AZURE_CLIENT_SECRET', 'tls.crt', 'tls.key', 'credential.pem']))",
+    "self.all(k, !(k in ['AZURE_AUTHORITY_HOST', 'AZURE_TENANT_ID', 'AZURE_CLIENT_ID', 'AZURE_CLIENT_SECRET', 'AZURE_CLIENT_CERTIFICATE_PATH', 'tls.crt', 'tls.key', 'credential.pem']))",
     "spec.publish.secret.template.data must not set the keys that Keywright itself keeps together (AZURE_*, tls.crt, tls.key, credential.pem): use another key, for example client-id",
 );
 

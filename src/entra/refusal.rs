@@ -283,9 +283,7 @@ pub(super) fn remedy(reason: Reason, about: About) -> &'static str {
         Reason::SecretsForbidden => {
             "A policy of the tenant forbids client secrets: declare federated or certificate, or ask for an exemption."
         }
-        Reason::LifetimeForbidden => {
-            "A policy of the tenant forbids such a long life: ask for a shorter spec.clientSecret.validity."
-        }
+        Reason::LifetimeForbidden => "A policy of the tenant forbids such a long life: ask for a shorter validity.",
         Reason::ConcurrentWrite => "Nothing: somebody else was writing to it, and Keywright tries again by itself.",
         Reason::Throttled => "Nothing: Keywright waits as long as it was asked to, and tries again by itself.",
         Reason::OperatorCannotSignIn => {

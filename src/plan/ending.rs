@@ -281,7 +281,8 @@ pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
 /// Somebody who uses what was published now or before, or is about to: a pod until it has ended, whatever it has; a workload
 /// that is to have pods.
 fn user(scene: &Scene<'_>, seen: &Consumers) -> Option<String> {
-    let every = scene.every_target();
+    let former = scene.request.former && !is_ending(scene.seen);
+    let every = if former { migrate::still_carrying(scene) } else { scene.every_target() };
     let published = |reading: &Reading| {
         let names = |target: &TargetId| matches!(target, TargetId::Secret(name) if name.as_str() == reading.secret);
         let copied =
@@ -295,7 +296,6 @@ fn user(scene: &Scene<'_>, seen: &Consumers) -> Option<String> {
     let is_of_named = |pod: &&PodSeen| matches!(&pod.maker, Some(Maker::Workload(id)) if named(id));
     let what = |reads: &[Reading]| reads.iter().find(|one| published(one)).map(|one| format!("secret/{}", one.secret));
     // What was published to it stays a Secret that opens nothing: whoever has no pods now would read that some day.
-    let former = scene.request.former && !is_ending(scene.seen);
     let workload = || {
         seen.workloads.iter().filter(|one| one.hindrance != Some(Hindrance::Deleting)).find_map(|one| {
             match what(&one.reads) {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{KeyId, Reason, grant::CredentialKind},
-    facts::{Record, Stage, TargetState},
+    facts::{Record, Stage, TargetId, TargetState},
 };
 
 /// The kinds that may have been there before.
@@ -122,6 +122,15 @@ pub(super) fn may_be_written_over(scene: &Scene<'_>, state: &TargetState) -> Rul
         }
         ruling => ruling,
     }
+}
+
+/// Where one of a former kind was published, and what is declared now has not taken its place. (It does so only when nobody
+/// uses the former, and whoever reads it from then on is made anew until they have what is declared now.)
+pub(super) fn still_carrying(scene: &Scene<'_>) -> Vec<TargetId> {
+    let is_published = |now: &Scene<'_>| now.published().is_some_and(|record| record.entry.published_at.is_some());
+    let taken = if now_declared(scene, is_published) == Some(true) { scene.declared() } else { vec![] };
+    let every = scene.records().flat_map(|record| &record.entry.published_to);
+    every.filter(|target| !taken.contains(target)).cloned().collect()
 }
 
 /// Whether one of a former kind may go: what is declared now is with everybody, and nobody uses the former any more.

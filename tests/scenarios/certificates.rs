@@ -1,15 +1,18 @@
 //! Certificates: made or taken, added to a list that is only written whole, proven, published and replaced, while pods sign
 //! in with what they were given.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use keywright_sandbox::{
-    azure::{Certificate, SelfSigned},
+    azure::{Certificate, Policies, SelfSigned},
     ledger::Offence,
 };
-use kube::api::DeleteParams;
+use kube::{api::DeleteParams, core::DynamicObject};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     manifests::merged,
@@ -65,6 +68,42 @@ async fn declared(firm: &Firm, patch: &Value) -> Result<(), Failed> {
     firm.resource(RESOURCE, patch).await?;
     firm.told(RESOURCE, "Published").await?;
     Ok(())
+}
+
+/// A firm in which a certificate is declared, and a pod waits for it, before there is any operator.
+pub async fn with_pod(town: &Town, name: &str) -> Result<Firm, Failed> {
+    let mut firm = town.firm(name).await?;
+    firm.sign_in_every = Duration::from_secs(1);
+    firm.run_certificate("web", 1, PUBLISHED, Reads::AtStart).await?;
+    firm.tenant(&json!({})).await?;
+    firm.resource(RESOURCE, &generated()).await?;
+    Ok(firm)
+}
+
+/// Wait until it has a certificate that everybody has, and after that another one, and is rid of all others.
+pub async fn is_issued_and_rotated(firm: &Firm) -> Result<(), Failed> {
+    firm.condition_told("RolledOut", "RolledOut").await?;
+    let object = firm.read(RESOURCE).await?;
+    if read::<Value>(&object, "/spec/rotation").is_none() {
+        demand(firm).await?;
+    }
+    let first: Option<i64> = read(&object, "/status/current/sequence").filter(|_| !was_rotated(&object));
+    firm.until(|| async {
+        let object = firm.read(RESOURCE).await?;
+        let current: Option<i64> = read(&object, "/status/current/sequence");
+        let retiring: Option<Value> = read(&object, "/status/retiring");
+        let everybody = condition(Some(&object), "RolledOut").is_some_and(|one| one.status == "True");
+        let (there, records) = (ours(firm)?.len(), firm.records().await?.len());
+        let ended = current > first && retiring.is_none() && everybody && (there, records) == (1, 1);
+        Ok(if ended { Ok(()) } else { Err(format!("{there} certificates, {records} records, {}", object.data)) })
+    })
+    .await
+}
+
+/// Whether another one than the first is current that was asked for.
+fn was_rotated(object: &DynamicObject) -> bool {
+    let history: Vec<Value> = read(object, "/status/history").unwrap_or_default();
+    history.iter().any(|one| one["reason"] == "IssuedAfter")
 }
 
 pub async fn every_pod_gets_the_new_certificate_before_the_old_one_goes(town: Town) -> Result<(), Failed> {
@@ -213,17 +252,61 @@ pub async fn from_a_secret_to_a_certificate_and_back(town: Town) -> Result<(), F
     firm.deployments().delete("web", &DeleteParams::default()).await?;
     firm.until(|| async {
         let there = (firm.azure.passwords(&firm.payments).map_err(chain)?.len(), ours(&firm)?.len());
-        Ok(if there == (0, 1) { Ok(()) } else { Err(format!("secrets and certificates: {there:?}")) })
+        let told = firm.read(RESOURCE).await?.data;
+        Ok(if there == (0, 1) { Ok(()) } else { Err(format!("secrets and certificates: {there:?}, {told}")) })
     })
     .await?;
-    firm.told(RESOURCE, "Published").await?;
     change(&firm.resources(), RESOURCE, &secret).await?;
     firm.deploy("web", 1, RESOURCE).await?;
     firm.deployments().delete("new-web", &DeleteParams::default()).await?;
     firm.until(|| async {
         let there = (firm.azure.passwords(&firm.payments).map_err(chain)?.len(), ours(&firm)?.len());
-        Ok(if there == (1, 0) { Ok(()) } else { Err(format!("secrets and certificates: {there:?}")) })
+        let told = firm.read(RESOURCE).await?.data;
+        Ok(if there == (1, 0) { Ok(()) } else { Err(format!("secrets and certificates: {there:?}, {told}")) })
     })
     .await?;
+    firm.ends_clean(&operator).await
+}
+
+pub async fn one_made_by_hand_is_adopted_and_goes_with_the_first_rotation(town: Town) -> Result<(), Failed> {
+    let firm = town.firm("adopted-key").await?;
+    let by_hand = made()?;
+    let listed = firm.azure.seed_certificate(&firm.payments, by_hand.entry("CN=by-hand")).map_err(chain)?;
+    firm.provide("by-hand", &by_hand, &by_hand).await?;
+    let operator = firm.operator().await?;
+    firm.tenant(&json!({"spec": {"grants": [merged(firm.grant(), &json!({"allow": ["RetireForeign"]}))]}})).await?;
+    let from = json!({"secretKeyRef": {"name": "by-hand", "key": "tls-combined.pem"}});
+    let adopt = |key_id: Uuid| json!({"spec": {"adopt": {"keyId": key_id, "valueFrom": from}}});
+    let other = firm.azure.seed_certificate(&firm.payments, made()?.entry("CN=other")).map_err(chain)?;
+    firm.resource(RESOURCE, &merged(generated(), &adopt(other.key_id))).await?;
+    let told = firm.told(RESOURCE, "AdoptionRefused").await?;
+    insist(told.message.contains("not the one that Entra shows"), told.message)?;
+    change(&firm.resources(), RESOURCE, &adopt(listed.key_id)).await?;
+    firm.told(RESOURCE, "Published").await?;
+    same("made", ours(&firm)?.len(), 0)?;
+    firm.run_certificate("web", 2, PUBLISHED, Reads::AtStart).await?;
+    firm.pods_sign_in(2).await?;
+    demand(&firm).await?;
+    ends(&firm, 2).await?;
+    firm.pods_sign_in_again(20).await?;
+    let all = firm.azure.certificates(&firm.payments).map_err(chain)?;
+    same("what is left", all.iter().any(|one| one.key_id == listed.key_id), false)?;
+    firm.ends_with(&operator, &[Offence::ForeignRemoved]).await
+}
+
+pub async fn a_policy_that_forbids_its_lifetime_is_told_and_nothing_is_left(town: Town) -> Result<(), Failed> {
+    let firm = town.firm("policed-key").await?;
+    let operator = firm.operator().await?;
+    let of_days = |days: i64| Policies {
+        longest_certificate_life: Some(SignedDuration::from_hours(24 * days)),
+        ..Policies::default()
+    };
+    firm.azure.set_policies(firm.payments.tenant, of_days(30)).map_err(chain)?;
+    firm.tenant(&json!({})).await?;
+    firm.resource(RESOURCE, &generated()).await?;
+    firm.told(RESOURCE, "LifetimeForbidden").await?;
+    same("certificates", ours(&firm)?.len(), 0)?;
+    firm.azure.set_policies(firm.payments.tenant, of_days(90)).map_err(chain)?;
+    firm.told(RESOURCE, "Published").await?;
     firm.ends_clean(&operator).await
 }

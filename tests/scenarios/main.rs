@@ -99,7 +99,8 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             every_request_of_a_first_issue_may_be_the_last
             every_request_of_a_rotation_may_be_the_last
             every_request_of_a_set_up_of_federation_may_be_the_last
-            every_request_on_the_way_to_no_secret_may_be_the_last;
+            every_request_on_the_way_to_no_secret_may_be_the_last
+            every_request_in_the_life_of_a_certificate_may_be_the_last;
         weather: every_fault_at_every_request_ends_the_same;
     );
     let on_request = on_request.into_iter().map(on_request_only);
@@ -255,6 +256,8 @@ fn of_certificates(shared: &Arc<Shared>) -> Vec<Trial> {
             certificates_of_others_survive_a_rival_who_writes_the_whole_list
             one_that_somebody_removed_is_replaced_at_once
             a_vault_has_it_as_text
+            one_made_by_hand_is_adopted_and_goes_with_the_first_rotation
+            a_policy_that_forbids_its_lifetime_is_told_and_nothing_is_left
             from_a_secret_to_a_certificate_and_back;
     )
 }
