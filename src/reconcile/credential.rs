@@ -5,12 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::{
-    ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use super::{Context, Error, engine, inflight::Whose, said::OVERDUE, say::Spoken};
+use super::{Again, Context, Error, engine, inflight::Whose, said::OVERDUE, say::Spoken};
 use crate::{
     api::{Declared, EntraAppCredential},
     plan::report::report,
@@ -26,13 +23,13 @@ const UNCALLED: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_mins(1);
 
 /// Observe; plan, act and fold until there is something to wait for; report.
-pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Context>) -> Result<Again, Error> {
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
-    let Some(mut memory) = context.inflight.take(Whose::of(&resource)) else { return Ok(Action::requeue(BUSY)) };
+    let Some(mut memory) = context.inflight.take(Whose::of(&resource)) else { return Ok(Again::NotYet(BUSY)) };
     let share = resource.spec.as_ref().ok().map(|spec| context.shares.take(spec, (namespace.clone(), name.clone())));
     // A value that is only in memory is cared for whatever else goes on.
     if share.as_ref().is_some_and(Option::is_none) && memory.values.is_empty() {
-        return Ok(Action::requeue(UNCALLED));
+        return Ok(Again::NotYet(UNCALLED));
     }
     let newest = memory.said.over(&resource, Instant::now());
     let is_late = newest.is_some();
@@ -53,7 +50,7 @@ pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Cont
     });
     context.look_at_what_is_another_applications(&seen);
     memory.keep(seen);
-    let Some((wake_up, report)) = told? else { return Ok(Action::await_change()) };
+    let Some((wake_up, report)) = told? else { return Ok(Again::OnChange) };
     context.metrics.told(&namespace, &name, resource.status.as_ref(), &report.status);
     if !context.has(&ObjectRef::from_obj(&*resource)) {
         context.metrics.forget(&namespace, &name); // it went during this look, and its figures before they were told
@@ -72,6 +69,5 @@ pub async fn look(resource: Arc<Declared<EntraAppCredential>>, context: Arc<Cont
         }
         Err(error) => return Err(error),
     };
-    let again = [wake_up, overdue].into_iter().flatten().min();
-    Ok(again.map_or_else(Action::await_change, Action::requeue))
+    Ok(Again::after([wake_up, overdue].into_iter().flatten().min()))
 }

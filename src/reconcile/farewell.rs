@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::ResourceExt;
 
-use super::{Context, Error, engine, inflight::Whose, observe::Labelled};
+use super::{Again, Context, Error, engine, inflight::Whose, observe::Labelled};
 use crate::{
     api::{Declared, EntraAppCredential, EntraAppCredentialSpec},
     cluster::{read, records},
@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Take back what is left of a resource, if it really is gone.
-pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action, Error> {
-    let Ok(record) = records::from_metadata(&secret.metadata) else { return Ok(Action::await_change()) };
+pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Again, Error> {
+    let Ok(record) = records::from_metadata(&secret.metadata) else { return Ok(Again::OnChange) };
     if record.entry.stage == Stage::Publishing && !record.finalized {
-        return Ok(Action::await_change());
+        return Ok(Again::OnChange);
     }
     let namespace = secret.namespace().unwrap_or_default();
     let there: Option<Declared<EntraAppCredential>> =
@@ -24,16 +24,16 @@ pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action
     // Of one whose spec cannot be read, nobody knows what it is about.
     let is_its_own = |spec: &EntraAppCredentialSpec| spec.client_id == record.entry.client_id;
     if there.is_some_and(|there| there.spec.as_ref().map_or(true, |spec| is_its_own(spec))) {
-        return Ok(Action::await_change());
+        return Ok(Again::OnChange);
     }
     let (name, client_id) = (record.entry.resource.clone(), Some(record.entry.client_id));
     let Some(mut memory) = context.inflight.take(Whose { namespace: namespace.clone(), name, client_id }) else {
-        return Ok(Action::requeue(super::credential::BUSY));
+        return Ok(Again::NotYet(super::credential::BUSY));
     };
     let mut seen = context.world.observe_gone(&namespace, &record, &mut memory).await?;
     let driven = engine::drive(&context.hands, &mut seen, &mut memory.values, &context.stop).await;
     memory.keep(seen);
-    let Some((decision, moment)) = driven? else { return Ok(Action::await_change()) };
+    let Some((decision, moment)) = driven? else { return Ok(Again::OnChange) };
     if let Some(refusal) = &decision.refusal {
         tracing::warn!(namespace, name = record.entry.resource, reason = %refusal.reason, "cannot take back what is left: {}", refusal.message);
     }
@@ -41,5 +41,5 @@ pub async fn look(secret: Arc<Labelled>, context: Arc<Context>) -> Result<Action
     if again.is_none() {
         memory.leave();
     }
-    Ok(again.map_or_else(Action::await_change, Action::requeue))
+    Ok(Again::after(again))
 }

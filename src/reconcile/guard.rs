@@ -10,42 +10,67 @@ use kube::{
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
-use super::{Context, Error};
+use super::{Again, Context, DEBOUNCE, Error, blast::Key, waiting::Waiting};
 use crate::{api::Reason, plan::report::Announcement};
 
-/// A look at an object that cannot take anything else down with it.
+/// A look at an object that cannot take anything else down with it, and when to look at it again.
 pub(super) async fn guarded<K, F>(
     object: Arc<K>,
     context: Arc<Context>,
     look: fn(Arc<K>, Arc<Context>) -> F,
+    waiting: Waiting,
 ) -> Result<Action, Error>
 where
     K: Resource<DynamicType = ()> + Send + Sync + 'static,
-    F: Future<Output = Result<Action, Error>> + Send + 'static,
+    F: Future<Output = Result<Again, Error>> + Send + 'static,
 {
-    let began = Instant::now();
-    context.metrics.looks(&K::kind(&()));
+    let (began, kind) = (Instant::now(), K::kind(&()));
+    let due = waiting.no_more(&whose(&*object)).unwrap_or(began);
+    context.metrics.looks(&kind);
     // Looks are large; from here on only a pointer is moved.
     let looked = unpanicked(Box::pin(look(object.clone(), context.clone()))).await;
     let result = looked.as_ref().map_or_else(Error::label, |_| "ok");
-    context.metrics.looked(&K::kind(&()), result, began.elapsed());
-    match &looked {
-        Ok(_) => context.retries.forget(&key(&*object)),
+    context.metrics.looked(&kind, result, began.elapsed());
+    if matches!(looked, Ok(Again::NotYet(_))) {
+        waiting.due(whose(&*object), due);
+    } else {
+        context.metrics.waited(&kind, began.saturating_duration_since(due));
+    }
+    match looked {
+        Ok(looked) => {
+            context.retries.forget(&key(&*object));
+            Ok(scheduled(looked, &whose(&*object), &waiting))
+        }
         Err(error) => {
             tracing::error!(kind = %K::kind(&()), namespace = object.namespace(), name = object.name_any(), %error, "trying again later");
             if matches!(error, Error::Panicked | Error::Restless) {
                 let news = Announcement { reason: Reason::InternalError, note: error.to_string(), warning: true };
                 context.speaker.announce(&*object, &news).await;
             }
+            Err(error)
         }
     }
-    looked
+}
+
+/// What the scheduler is told, and what is remembered of it, since it does not say what it has.
+fn scheduled(again: Again, key: &Key, waiting: &Waiting) -> Action {
+    match again {
+        Again::OnChange => Action::await_change(),
+        Again::NotYet(time) => Action::requeue(time),
+        Again::After(time) => {
+            // A time that no clock tells never comes.
+            if let Some(due) = Instant::now().checked_add(time.saturating_add(DEBOUNCE)) {
+                waiting.due(key.clone(), due);
+            }
+            Action::requeue(time)
+        }
+    }
 }
 
 /// A look as a task of its own: looks run in parallel, and a panic ends only this one.
-async fn unpanicked<F>(look: F) -> Result<Action, Error>
+async fn unpanicked<F>(look: F) -> Result<Again, Error>
 where
-    F: Future<Output = Result<Action, Error>> + Send + 'static,
+    F: Future<Output = Result<Again, Error>> + Send + 'static,
 {
     let task = tokio::spawn(look.in_current_span());
     let _aborted_with_us = AbortOnDrop(task.abort_handle());
@@ -62,13 +87,16 @@ impl Drop for AbortOnDrop {
 }
 
 /// When to look again at an object whose last look failed.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
-pub(super) fn try_again<K: Resource<DynamicType = ()> + 'static>(
-    object: Arc<K>,
-    _: &Error,
-    context: Arc<Context>,
-) -> Action {
-    Action::requeue(context.retries.next(key(&*object)))
+pub(super) fn try_again<K>(object: &K, context: &Context, waiting: &Waiting) -> Action
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    scheduled(Again::After(context.retries.next(key(object))), &whose(object), waiting)
+}
+
+/// Under which name an object waits.
+fn whose<K: Resource<DynamicType = ()>>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 /// Under which name failures of an object are remembered.

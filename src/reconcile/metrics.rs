@@ -8,6 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::waiting::{Queues, Waiting};
 use crate::{
     api::{
         EntraAppCredentialStatus,
@@ -69,6 +70,8 @@ pub struct Metrics {
     looks: Family<Look, Counter>,
     durations: Family<Kind, Histogram>,
     under_way: Family<Kind, Gauge>,
+    queues: Queues,
+    waits: Family<Kind, Histogram>,
     steps: Family<Stepped, Counter>,
     proofs: Family<Proved, Counter>,
     stages: Family<Stage, Histogram>,
@@ -86,6 +89,8 @@ impl Metrics {
             looks: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new([0.001, 0.01, 0.1, 1.0, 10.0])),
             under_way: Family::default(),
+            queues: Queues::default(),
+            waits: Family::new_with_constructor(|| Histogram::new([0.01, 0.1, 1.0, 10.0, 60.0, 300.0])),
             steps: Family::default(),
             proofs: Family::default(),
             stages: Family::new_with_constructor(|| {
@@ -107,6 +112,9 @@ impl Metrics {
         registry.register("reconcile_duration_seconds", help, self.durations.clone());
         let help = "Looks at an object that go on at this moment";
         registry.register("reconciles_under_way", help, self.under_way.clone());
+        registry.register_collector(Box::new(self.queues.clone()));
+        let help = "Seconds from when a look at an object was due until it began";
+        registry.register("queue_wait_seconds", help, self.waits.clone());
         registry.register("steps", "Steps of a credential's life, by how they ended", self.steps.clone());
         let help = "Sign-ins with new credentials, by what they have shown";
         registry.register("proofs", help, self.proofs.clone());
@@ -129,6 +137,15 @@ impl Metrics {
 
     pub(super) fn proof(&self, verdict: &Verdict) {
         self.proofs.get_or_create(&Proved { result: verdict.as_str() }).inc();
+    }
+
+    /// One more queue of objects of a kind that are to be looked at.
+    pub(super) fn queue(&self, kind: &str) -> Waiting {
+        self.queues.add(kind)
+    }
+
+    pub(super) fn waited(&self, kind: &str, time: Duration) {
+        self.waits.get_or_create(&Kind { kind: kind.to_owned() }).observe(time.as_secs_f64());
     }
 
     pub(super) fn looks(&self, kind: &str) {

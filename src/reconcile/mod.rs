@@ -30,17 +30,23 @@ mod shares;
 mod targets;
 pub mod tenant;
 mod turns;
+mod waiting;
 pub mod wake;
 
-use std::{convert::Infallible, fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Debug,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
     runtime::{
-        Config, applier,
-        controller::Action,
+        Config, applier, controller,
         reflector::{ObjectRef, Store},
     },
 };
@@ -219,6 +225,23 @@ impl Context {
 /// How long to collect changes of one object before looking at it: a client often writes twice in a row.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
+/// When an object is to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// When something changes.
+    OnChange,
+    /// After this, if nothing changes before.
+    After(Duration),
+    /// It was not looked at, since nobody was free to: it waits on, and is tried again after this at the latest.
+    NotYet(Duration),
+}
+
+impl Again {
+    fn after(time: Option<Duration>) -> Self {
+        time.map_or(Self::OnChange, Self::After)
+    }
+}
+
 /// Look at each object of `store` that `queue` names. Ends when `stop` is cancelled and what was begun has ended.
 pub fn look_at_each<K, F>(
     store: Store<K>,
@@ -229,16 +252,26 @@ pub fn look_at_each<K, F>(
 ) -> impl Future<Output = ()> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    F: Future<Output = Result<Action, Error>> + Send + 'static,
+    F: Future<Output = Result<Again, Error>> + Send + 'static,
 {
+    let waiting = context.metrics.queue(&K::kind(&()));
+    let (named, looked_at, failed, gone) = (waiting.clone(), waiting.clone(), waiting.clone(), waiting);
+    let queue = queue.inspect(move |object| {
+        named.due((object.namespace.clone().unwrap_or_default(), object.name.clone()), Instant::now() + DEBOUNCE);
+    });
     applier(
-        move |object, context| guard::guarded(object, context, look).boxed(),
-        guard::try_again,
+        move |object, context| guard::guarded(object, context, look, looked_at.clone()).boxed(),
+        move |object, _, context| guard::try_again(&*object, &context, &failed),
         context,
         store,
         queue.map(Ok::<_, Infallible>).take_until(stop.cancelled_owned()),
         Config::default().debounce(DEBOUNCE).concurrency(shares::ALL),
     )
     // Failures were logged by the guard; an object that is gone since it was named needs no look.
-    .for_each(|_| std::future::ready(()))
+    .for_each(move |ended| {
+        if let Err(controller::Error::ObjectNotFound(object)) = ended {
+            gone.no_more(&(object.namespace.clone().unwrap_or_default(), object.name));
+        }
+        std::future::ready(())
+    })
 }

@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::ResourceExt;
 
-use super::{Context, Error, connections::Connection, drift::LastRound, said::OVERDUE, say::Spoken};
+use super::{Again, Context, Error, connections::Connection, drift::LastRound, said::OVERDUE, say::Spoken};
 use crate::{
     api::{ClientId, Declared, EntraTenant, EntraTenantSpec, values::VaultUrl},
     facts::{Care, Looked, Trouble},
@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Observe, report, and come again when it is time for the next round.
-pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> Result<Again, Error> {
     let declared = Declarations::of(&tenant.name_any(), &context);
     if context.world.is_limited && declared.applications.is_empty() {
-        return Ok(Action::await_change()); // the operator whose resources name it reports on it
+        return Ok(Again::OnChange); // the operator whose resources name it reports on it
     }
     let reached = match &tenant.spec {
         Ok(spec) => Some(last_or_new_round(&tenant, spec, declared, &context).await),
@@ -29,7 +29,7 @@ pub async fn look(tenant: Arc<Declared<EntraTenant>>, context: Arc<Context>) -> 
         Spoken::InVain => again.min(OVERDUE),
         Spoken::Before | Spoken::Now(..) => again,
     };
-    Ok(Action::requeue(again))
+    Ok(Again::After(again))
 }
 
 /// Whatever wakes a tenant, its own status included, a round is made only when it is due or the tenant says something

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use keywright_sandbox::{
-    Rule,
+    Operator, Rule,
     azure::{GRAPH, TOKEN, VAULT},
     faults::Point,
 };
@@ -12,12 +12,14 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
 use crate::{
+    lifecycle::Admin,
     manifests::{OTHER, merged},
+    telling::eventually,
     town::{Firm, Town, insist},
 };
 
 /// More than are looked at, at the same time.
-const MANY: usize = 150;
+const MANY: u32 = 150;
 
 /// Less than any call waits for its answer.
 const SOON: Duration = Duration::from_secs(9);
@@ -53,10 +55,27 @@ async fn beside_a_dead_tenant(firm: &Firm, hangs: impl FnOnce(&str) -> Point) ->
     many(firm, |_| json!({"spec": {"tenantRef": {"name": name}, "clientId": OTHER}})).await
 }
 
+/// Those that wait until somebody is free to look at them are counted, and for how long the first has waited.
+async fn some_are_told_to_wait(operator: &Operator) -> Result<(), Failed> {
+    let admin = Admin::of(operator).await?;
+    let told = eventually(async || {
+        let (_, text) = admin.get("/metrics").await?;
+        let of = |name: &str| {
+            let line = format!("{name}{{kind=\"EntraAppCredential\"}} ");
+            text.lines().find_map(|found| found.strip_prefix(&line)?.parse::<f64>().ok())
+        };
+        let waiting = of("keywright_queue_waiting").filter(|count| *count > 0.0);
+        Ok(waiting.zip(of("keywright_queue_oldest_seconds").filter(|seconds| *seconds > 0.0)))
+    });
+    let (waiting, _) = told.await?.ok_or("nobody is told to wait")?;
+    insist(waiting <= f64::from(MANY), format!("{waiting} are told to wait"))
+}
+
 pub async fn a_tenant_whose_authority_never_answers_holds_up_nobody_else(town: Town) -> Result<(), Failed> {
     let firm = town.firm("dead-authority").await?;
     let operator = firm.operator().await?;
     beside_a_dead_tenant(&firm, |tenant| Rule::at(TOKEN, "*", &format!("/{tenant}/**"))).await?;
+    some_are_told_to_wait(&operator).await?;
     is_published_soon(&firm).await?;
     firm.ends_clean(&operator).await
 }

@@ -241,9 +241,11 @@ pub async fn metrics_and_probes_say_what_goes_on(town: Town) -> Result<(), Faile
     let counted = eventually(async || {
         let (status, text) = admin.get("/metrics").await?;
         same("/metrics", status, 200)?;
-        Ok(Some(text).filter(|text| text.contains(looks)))
+        // It is at rest then: nobody waits, and for whom it waited is told.
+        let idle = [r#"keywright_queue_waiting{kind="EntraAppCredential"} 0"#, "keywright_queue_wait_seconds_count{"];
+        Ok(Some(text).filter(|text| text.contains(looks) && idle.iter().all(|line| text.contains(line))))
     });
-    let metrics = counted.await?.ok_or_else(|| format!("{looks} is missing"))?;
+    let metrics = counted.await?.ok_or_else(|| format!("{looks} is missing, or what is told of the queue"))?;
     insist(metrics.ends_with("# EOF\n"), "OpenMetrics end with # EOF")?;
     insist(operator.lines().iter().all(|line| serde_json::from_str::<Value>(line).is_ok()), "every log line is JSON")?;
     insist(operator.lines().iter().any(|line| said(line, "watching")), "the log says that it watches")
