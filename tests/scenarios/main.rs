@@ -94,6 +94,7 @@ macro_rules! scenarios {
 
 fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
     let on_request = scenarios!(shared,
+        crowds: a_credential_that_a_hundred_and_fifty_workloads_use_rotates;
         soak: seeded_weather_over_many_rotations;
         sweep:
             every_request_of_a_first_issue_may_be_the_last
@@ -242,7 +243,8 @@ fn of_hindered_rotations(shared: &Arc<Shared>) -> Vec<Trial> {
         crowds:
             a_credential_that_many_workloads_use_rotates
             servers_of_entra_that_hear_of_it_late_refuse_nobody
-            nodes_that_serve_old_copies_are_waited_for;
+            nodes_that_serve_old_copies_are_waited_for
+            nodes_that_serve_old_copies_break_a_rotation_that_does_not_settle;
     )
 }
 

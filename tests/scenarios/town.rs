@@ -18,6 +18,7 @@ use std::{
 
 pub use self::{
     course::{Course, RESOURCE},
+    ending::locked,
     firm::{Firm, Side},
     lanes::in_lanes,
     pods::Reads,

@@ -101,7 +101,7 @@ fn read(secret: &Secret, without: &BTreeSet<String>) -> Text {
 }
 
 /// A text is added whole, so a panic elsewhere does not spoil the others.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
