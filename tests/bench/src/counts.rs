@@ -62,8 +62,10 @@ impl OfGraph {
         for entry in entries {
             match (entry.service.as_str(), entry.verb.as_str()) {
                 (GRAPH, "getApplication") => *counts.reads.entry(entry.path.clone()).or_insert(0) += 1,
-                (GRAPH, "addPassword" | "removePassword" | "patchApplication") => {
-                    *counts.writes.entry(entry.path.clone()).or_insert(0) += 1;
+                (GRAPH, verb @ ("addPassword" | "removePassword" | "patchApplication")) => {
+                    // What is done to an application stands behind it in the path.
+                    let of = entry.path.trim_end_matches(verb).trim_end_matches('/').to_owned();
+                    *counts.writes.entry(of).or_insert(0) += 1;
                 }
                 (GRAPH, _) => counts.rounds += 1,
                 (TOKEN, "signIn") => counts.sign_ins += 1,

@@ -30,23 +30,43 @@ pub struct Weather {
     pub wanted: Option<f64>,
     /// Whether to stay, and look at it at rest.
     pub then_rest: bool,
+    /// Within how many seconds of the moment at which all are due their successors should be published, if that is measured.
+    pub rotated: Option<f64>,
 }
 
 impl Weather {
-    /// Every weather. The first two have the pauses that ship left out, so that only work is measured; the last two have
-    /// them as they ship: 15 s of quiet start, and sign-ins spread over 30 s.
-    pub const ALL: [&Self; 4] = [
-        &Self { name: "fast", lag: 0.0, latency: None, time_scale: 0.0, wanted: Some(20.0), then_rest: true },
-        &Self {
+    /// Nothing but work: the pauses that ship are left out, and nothing outside takes time.
+    pub const FAST: Self = Self {
+        name: "fast",
+        lag: 0.0,
+        latency: None,
+        time_scale: 0.0,
+        wanted: Some(20.0),
+        then_rest: true,
+        rotated: Some(20.0),
+    };
+
+    /// Every weather. The last two have the pauses as they ship: 15 s of quiet start, and sign-ins spread over 30 s.
+    pub const ALL: [Self; 4] = [
+        Self::FAST,
+        Self {
             name: "latency",
-            lag: 0.0,
             latency: Some(Duration::from_millis(50)),
-            time_scale: 0.0,
             wanted: Some(60.0),
             then_rest: false,
+            rotated: Some(60.0),
+            ..Self::FAST
         },
-        &Self { name: "shipped", lag: 0.0, latency: None, time_scale: 1.0, wanted: None, then_rest: false },
-        &Self { name: "shipped-lag", lag: 1.0, latency: None, time_scale: 1.0, wanted: None, then_rest: false },
+        Self { name: "shipped", time_scale: 1.0, wanted: None, then_rest: false, rotated: None, ..Self::FAST },
+        Self {
+            name: "shipped-lag",
+            lag: 1.0,
+            time_scale: 1.0,
+            wanted: None,
+            then_rest: false,
+            rotated: None,
+            ..Self::FAST
+        },
     ];
 
     fn title(&self) -> String {
@@ -60,7 +80,7 @@ impl Weather {
 /// Start an operator, and see to it that everything is published.
 pub async fn measure(place: &Place<'_>, weather: &Weather, table: &mut Table) -> anyhow::Result<Operator> {
     progress(weather.name)?;
-    let published = Published::from_now_on(place.resources());
+    let published = Published::from_now_on(place.resources(), 1);
     let (began, busy, before) = (Instant::now(), process::machine()?, process::programs()?);
     let operator = place.operator().await?;
     let times = published.all(place.count(), LONGEST).await?;

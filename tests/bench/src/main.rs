@@ -3,10 +3,12 @@
 //! from outside: at journals, at what the process uses, at its metrics.
 
 mod counts;
+mod crowd;
 mod issue;
 mod process;
 mod published;
 mod rest;
+mod rotate;
 mod table;
 mod town;
 
@@ -46,14 +48,24 @@ async fn main() -> anyhow::Result<()> {
 /// Every scene, each in a place of its own.
 async fn measured(town: &Town, only: &str) -> anyhow::Result<Table> {
     let mut table = Table::new(town.count);
-    for weather in Weather::ALL {
-        if !weather.name.contains(only) {
-            continue;
-        }
-        let place = town.place(weather).await?;
-        let operator = issue::measure(&place, weather, &mut table).await?;
+    for weather in Weather::ALL.iter().filter(|weather| weather.name.contains(only)) {
+        let place = town.place(weather.name, weather, town.count).await?;
+        let mut operator = issue::measure(&place, weather, &mut table).await?;
         if weather.then_rest {
-            rest::measure(&place, operator, &mut table).await?;
+            operator = rest::measure(&place, operator, &mut table).await?;
+        }
+        if let Some(wanted) = weather.rotated {
+            rotate::measure(&place, &operator, wanted, &mut table).await?;
+        }
+        if weather.then_rest {
+            rotate::measure_memory(&place, operator, &mut table).await?;
+        }
+    }
+    for (many, wanted) in crowd::SIZES {
+        let name = format!("crowd-{many}");
+        if name.contains(only) {
+            let place = town.place(&name, &Weather::FAST, 1).await?;
+            crowd::measure(&place, many, wanted, &mut table).await?;
         }
     }
     Ok(table)

@@ -1,4 +1,4 @@
-//! When each resource was told to be published, as anybody sees it who watches.
+//! When each resource was told to be where it should be, as anybody sees it who watches.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,16 +20,20 @@ pub struct Published {
 }
 
 impl Published {
-    /// Watch these, with the clock at zero.
-    pub fn from_now_on(resources: Api<DynamicObject>) -> Self {
-        let begun = Instant::now();
+    /// Watch these, with the clock at zero, until the credential of this number is published.
+    pub fn from_now_on(resources: Api<DynamicObject>, sequence: i64) -> Self {
+        Self::since(Instant::now(), resources, sequence)
+    }
+
+    /// The same, with the clock at zero at another time.
+    pub fn since(begun: Instant, resources: Api<DynamicObject>, sequence: i64) -> Self {
         let (told, times) = watch::channel(HashMap::new());
         let watching = tokio::spawn(async move {
             let mut changes = watcher(resources, watcher::Config::default()).applied_objects().boxed();
             loop {
                 // An error is told, and the watch begun again.
                 let Ok(Some(object)) = changes.try_next().await else { continue };
-                if is_published(&object) {
+                if is_published(&object, sequence) {
                     let name = object.metadata.name.unwrap_or_default();
                     told.send_if_modified(|times: &mut HashMap<String, Duration>| {
                         let before = times.len();
@@ -54,8 +58,9 @@ impl Published {
     }
 }
 
-fn is_published(object: &DynamicObject) -> bool {
+fn is_published(object: &DynamicObject, sequence: i64) -> bool {
+    let current = object.data.pointer("/status/current/sequence").and_then(serde_json::Value::as_i64);
     let conditions = object.data.pointer("/status/conditions").and_then(|all| all.as_array());
     let mut ready = conditions.into_iter().flatten().filter(|one| one["type"] == "Ready");
-    ready.any(|one| one["status"] == "True" && one["reason"] == "Published")
+    current == Some(sequence) && ready.any(|one| one["status"] == "True" && one["reason"] == "Published")
 }

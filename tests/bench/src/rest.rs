@@ -19,8 +19,8 @@ const WHILE: Duration = Duration::from_secs(20);
 /// Nothing but rounds of drift for so long is rest.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Measure both.
-pub async fn measure(place: &Place<'_>, operator: Operator, table: &mut Table) -> anyhow::Result<()> {
+/// Measure both; what comes back is the operator that was started again.
+pub async fn measure(place: &Place<'_>, operator: Operator, table: &mut Table) -> anyhow::Result<Operator> {
     progress("rest")?;
     quiet(place).await;
     let tasks = process::metric(&operator, "keywright_tasks_alive", &[]).await?;
@@ -43,7 +43,7 @@ pub async fn measure(place: &Place<'_>, operator: Operator, table: &mut Table) -
     restart(place, operator, table).await
 }
 
-async fn restart(place: &Place<'_>, operator: Operator, table: &mut Table) -> anyhow::Result<()> {
+async fn restart(place: &Place<'_>, operator: Operator, table: &mut Table) -> anyhow::Result<Operator> {
     progress("restart")?;
     operator.kill().await?;
     let (kubernetes, azure) = (place.proxy.journal().len(), place.azure.journal().len());
@@ -69,11 +69,11 @@ async fn restart(place: &Place<'_>, operator: Operator, table: &mut Table) -> an
     }
     table.told("processor: the operator", format!("{} s", number(process::processor(&operator)?)));
     table.told("memory", format!("{} MiB", number(process::memory(&operator)?.0)));
-    Ok(())
+    Ok(operator)
 }
 
 /// Waits until nothing was asked for a while but rounds of drift, and says since when.
-async fn quiet(place: &Place<'_>) -> Instant {
+pub async fn quiet(place: &Place<'_>) -> Instant {
     let asked = || {
         let of_azure = place.azure.journal().count(|entry| entry.service != GRAPH || !is_round(entry));
         place.proxy.journal().len() + of_azure

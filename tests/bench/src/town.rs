@@ -7,8 +7,9 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use keywright_sandbox::{
-    Azure, Chart, Operator, Options, Plane, Proxy, Rule, Via,
+    Azure, Chart, Nodes, Operator, Options, Plane, Proxy, Rule, Via,
     azure::{self, NewApplication, NewPassword, Seeded},
+    node,
 };
 use kube::{
     Api, Client,
@@ -28,8 +29,8 @@ const DEFINITIONS: [&str; 2] =
 /// As many client IDs as one grant may list.
 const IDS_OF_A_GRANT: usize = 64;
 
-/// How many objects are applied at the same time.
-const AT_ONCE: usize = 16;
+/// How many objects are written at the same time.
+pub const AT_ONCE: usize = 16;
 
 /// A control plane in which both kinds are defined.
 pub struct Town {
@@ -58,14 +59,16 @@ impl Town {
         self.plane.stop().await
     }
 
-    /// A place with a tenant and all its resources, and no operator yet.
-    pub async fn place(&self, weather: &Weather) -> anyhow::Result<Place<'_>> {
+    /// A place with a tenant and so many resources, and no operator yet.
+    pub async fn place(&self, name: &str, weather: &Weather, count: usize) -> anyhow::Result<Place<'_>> {
         let options = azure::Options { scale: weather.lag, ..azure::Options::default() };
         let place = Place {
             town: self,
-            name: weather.name.replace(' ', "-"),
+            name: name.to_owned(),
+            count,
             proxy: Proxy::start(&self.plane).await?,
             azure: Azure::start(azure::Options { dir: Some(self.plane.dir().to_path_buf()), ..options }).await?,
+            latency: weather.latency,
             time_scale: weather.time_scale,
         };
         if let Some(latency) = weather.latency {
@@ -83,17 +86,39 @@ pub struct Place<'a> {
     town: &'a Town,
     /// The namespace.
     pub name: String,
+    count: usize,
     /// What stands between the operator and the API server.
     pub proxy: Proxy,
     /// Its Azure.
     pub azure: Azure,
+    latency: Option<Duration>,
     time_scale: f64,
 }
 
 impl Place<'_> {
     /// How many resources it has.
     pub const fn count(&self) -> usize {
-        self.town.count
+        self.count
+    }
+
+    /// The name of its resource of this number, and of the Secret that that is published to.
+    pub fn resource(number: usize) -> String {
+        format!("api-{number:04}")
+    }
+
+    /// What is special about it, for people.
+    pub fn weather(&self) -> String {
+        self.latency.map(|time| format!(", {} ms on every answer of Azure's", time.as_millis())).unwrap_or_default()
+    }
+
+    /// A client with all rights.
+    pub fn admin(&self) -> Client {
+        self.town.plane.admin()
+    }
+
+    /// Nodes for pods.
+    pub async fn nodes(&self, options: node::Options) -> anyhow::Result<Nodes> {
+        Nodes::start(&self.town.plane, options).await
     }
 
     /// Its resources.
@@ -154,7 +179,10 @@ impl Place<'_> {
             }),
             json!({
                 "apiVersion": "keywright.dev/v1alpha1", "kind": "EntraTenant", "metadata": {"name": self.name},
-                "spec": {"tenantId": keywright.tenant, "identity": {"clientSecret": identity}, "grants": grants},
+                "spec": {
+                    "tenantId": keywright.tenant, "identity": {"clientSecret": identity}, "grants": grants,
+                    "limits": {"maxInFlight": 1000},
+                },
             }),
         ] {
             apply(&client, serde_json::from_value(object)?).await?;
@@ -169,7 +197,7 @@ async fn apply_resource(client: &Client, place: &str, number: usize, of: &Seeded
     let proof = json!({"consecutiveSuccesses": 3, "interval": "1s", "minAge": "0s"});
     let object = json!({
         "apiVersion": "keywright.dev/v1alpha1", "kind": "EntraAppCredential",
-        "metadata": {"name": format!("api-{number:04}"), "namespace": place},
+        "metadata": {"name": Place::resource(number), "namespace": place},
         "spec": {"tenantRef": {"name": place}, "clientId": of.client_id, "clientSecret": {}, "verification": proof},
     });
     apply(client, serde_json::from_value(object)?).await.map(drop)
