@@ -179,6 +179,9 @@ pub(super) fn marked<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Cred
 }
 
 fn standing(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> Standing {
+    if credential.kind != scene.request.kind && is_known_elsewhere(scene, credential, mark) {
+        return Standing::Needed; // it is for the rules of its own kind
+    }
     let record = scene.record(mark.sequence);
     let kept =
         record.and_then(|record| record.entry.kept.as_ref()).is_some_and(|kept| kept.key_id == credential.key_id);
@@ -211,6 +214,16 @@ fn standing(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> Standing
         _ if is_acknowledged(scene, credential.key_id) => Standing::Forgotten,
         _ => Standing::Unknown,
     }
+}
+
+/// Whether a record of another kind than this scene is about knows a credential.
+fn is_known_elsewhere(scene: &Scene<'_>, credential: &Credential, mark: &Mark) -> bool {
+    let (client_id, tenant) = (scene.request.spec.client_id, scene.request.tenant.tenant_id);
+    scene.seen.records.list.iter().map(|record| &record.entry).any(|entry| {
+        (entry.client_id, entry.tenant, entry.kind) == (client_id, tenant, credential.kind)
+            && entry.sequence == mark.sequence
+            && entry.knows(&mark.nonce)
+    })
 }
 
 /// Credentials that were published before and are not known to be gone.

@@ -256,6 +256,8 @@ pub async fn from_a_secret_to_a_certificate_and_back(town: Town) -> Result<(), F
         Ok(if there == (0, 1) { Ok(()) } else { Err(format!("secrets and certificates: {there:?}, {told}")) })
     })
     .await?;
+    // What the former Secret still has opens nothing any more.
+    firm.secrets().delete(RESOURCE, &DeleteParams::default()).await?;
     change(&firm.resources(), RESOURCE, &secret).await?;
     firm.deploy("web", 1, RESOURCE).await?;
     firm.deployments().delete("new-web", &DeleteParams::default()).await?;
