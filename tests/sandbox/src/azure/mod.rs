@@ -4,8 +4,8 @@
 //! Kubernetes, and nothing of who asks.
 //!
 //! The rooms, in the order in which they know each other: `dice`, `replicas`, `quotas`, `federated`, `x509`,
-//! `certificates`, `applications`, `principals`, `log`, `tenants`, `directory` (pure); `call`, `clouds`, `signing`, `bearer`,
-//! `self_signed`, `tokens`, `issuers`; `token`, `graph`, `vault` (the services); `outside`; `server`; `administrator`.
+//! `certificates`, `applications`, `principals`, `usage`, `log`, `tenants`, `directory` (pure); `call`, `clouds`, `signing`,
+//! `bearer`, `self_signed`, `tokens`, `issuers`; `token`, `graph`, `vault` (the services); `outside`; `server`; `administrator`.
 
 mod administrator;
 mod applications;
@@ -30,6 +30,7 @@ mod signing;
 mod tenants;
 mod token;
 mod tokens;
+mod usage;
 mod vault;
 mod x509;
 

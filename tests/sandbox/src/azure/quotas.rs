@@ -37,6 +37,8 @@ pub struct Limits {
     pub personal_writes: Limit,
     /// Reads with `$select=keyCredentials` in a tenant.
     pub certificate_reads: Limit,
+    /// Reads of reports by an application in a tenant.
+    pub reports: Limit,
     /// Sign-ins of an application; there is no published number (AZURE 2), so by default there is none.
     pub sign_ins: Option<Limit>,
 }
@@ -49,6 +51,7 @@ impl Default for Limits {
             tenant_writes: Limit::new(18_000, SignedDuration::from_mins(5)),
             personal_writes: Limit::new(60, SignedDuration::from_mins(1)),
             certificate_reads: Limit::new(150, SignedDuration::from_mins(1)),
+            reports: Limit::new(5, SignedDuration::from_secs(10)),
             sign_ins: None,
         }
     }
@@ -67,6 +70,8 @@ pub(crate) enum Scope {
     PersonalWrites(Uuid, Uuid),
     /// Reads of certificates in a tenant.
     CertificateReads(Uuid),
+    /// Reads of reports by an application in a tenant.
+    Reports(Uuid, Uuid),
     /// Sign-ins of an application in a tenant.
     SignIns(Uuid, Uuid),
 }

@@ -16,6 +16,7 @@ use super::dice::Dice;
 use super::log::{Actor, Change, What};
 use super::principals::Principals;
 use super::replicas::{Lag, Replicated};
+use super::usage::Usage;
 pub(crate) use federated::All as AllFederated;
 
 /// AZURE 3: a new service principal is not found, and a role not known, for minutes.
@@ -26,6 +27,9 @@ const FEDERATED_LAG: Lag = Lag { least: SignedDuration::from_secs(5), most: Sign
 
 /// AZURE 3: a refusal is remembered, how long is not known: some wait a couple of minutes in all.
 const FEDERATED_MEMORY: SignedDuration = SignedDuration::from_mins(1);
+
+/// How late the report of sign-ins is. AZURE 1.7 says that nobody knows.
+const REPORT_LAG: SignedDuration = SignedDuration::from_hours(1);
 
 /// The replica that Graph's delta is read from: a delta must not go back and forth.
 const DELTA_REPLICA: usize = 0;
@@ -45,6 +49,8 @@ pub struct Weather {
     pub memory: SignedDuration,
     /// The probability that a good sign-in is refused all the same (AZURE 3: 2 % were seen).
     pub noise: f64,
+    /// How late the report of sign-ins is.
+    pub report: SignedDuration,
     /// For how long after a write to an application the next is refused as concurrent (AZURE 1.2).
     pub write_window: SignedDuration,
 }
@@ -58,6 +64,7 @@ impl Weather {
         federated: Lag::NONE,
         memory: SignedDuration::ZERO,
         noise: 0.0,
+        report: SignedDuration::ZERO,
         write_window: SignedDuration::ZERO,
     };
 
@@ -73,6 +80,7 @@ impl Weather {
             federated: FEDERATED_LAG.scaled(scale),
             memory: FEDERATED_MEMORY.mul_f64(scale),
             noise: 0.0,
+            report: REPORT_LAG.mul_f64(scale),
             write_window,
         }
     }
@@ -86,6 +94,7 @@ pub(crate) struct Tenant {
     pub(crate) weather: Weather,
     pub(crate) policies: Policies,
     pub(crate) principals: Principals,
+    pub(crate) usage: Usage,
     pub(crate) log: Vec<Change>,
     /// Delta tokens from before are too old.
     pub(crate) delta_tokens_since: Timestamp,
@@ -116,6 +125,7 @@ impl Tenant {
             weather,
             policies: Policies::default(),
             principals: Principals::new(replicas),
+            usage: Usage::default(),
             log: vec![],
             delta_tokens_since: Timestamp::MIN,
             dice: Dice::of(seed, id),

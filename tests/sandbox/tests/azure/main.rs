@@ -24,5 +24,6 @@ mod lists;
 mod passwords;
 mod places;
 mod replicas;
+mod reports;
 mod sign_in;
 mod signatures;

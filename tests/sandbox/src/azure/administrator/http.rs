@@ -73,6 +73,8 @@ struct TenantSpec {
     federated_lag: Option<[i64; 2]>,
     /// For how long a replica remembers that a federated sign-in matched nothing.
     memory: Option<i64>,
+    /// How late the report of sign-ins is, in milliseconds.
+    report_lag: Option<i64>,
     noise: Option<f64>,
     write_window: Option<i64>,
     passwords_banned: Option<bool>,
@@ -91,6 +93,7 @@ struct LimitsSpec {
     tenant_writes: Option<(u32, i64)>,
     personal_writes: Option<(u32, i64)>,
     certificate_reads: Option<(u32, i64)>,
+    reports: Option<(u32, i64)>,
     sign_ins: Option<(u32, i64)>,
 }
 
@@ -98,12 +101,13 @@ impl LimitsSpec {
     fn apply(self, limits: &mut Limits) {
         let limit = |(most, millis)| Limit::new(most, SignedDuration::from_millis(millis));
         let changed = |spec: Option<(u32, i64)>, old| spec.map_or(old, limit);
-        let Self { units, writes, tenant_writes, personal_writes, certificate_reads, sign_ins } = self;
+        let Self { units, writes, tenant_writes, personal_writes, certificate_reads, reports, sign_ins } = self;
         limits.units = changed(units, limits.units);
         limits.writes = changed(writes, limits.writes);
         limits.tenant_writes = changed(tenant_writes, limits.tenant_writes);
         limits.personal_writes = changed(personal_writes, limits.personal_writes);
         limits.certificate_reads = changed(certificate_reads, limits.certificate_reads);
+        limits.reports = changed(reports, limits.reports);
         limits.sign_ins = sign_ins.map(limit).or(limits.sign_ins);
     }
 }
@@ -281,6 +285,7 @@ fn edit_tenant(azure: &Azure, tenant: Uuid, spec: &TenantSpec) -> anyhow::Result
         tenant.weather.principals = spec.principal_lag.map_or(tenant.weather.principals, lag);
         tenant.weather.federated = spec.federated_lag.map_or(tenant.weather.federated, lag);
         tenant.weather.memory = spec.memory.map_or(tenant.weather.memory, millis);
+        tenant.weather.report = spec.report_lag.map_or(tenant.weather.report, millis);
         tenant.weather.noise = spec.noise.unwrap_or(tenant.weather.noise);
         tenant.weather.write_window = spec.write_window.map_or(tenant.weather.write_window, millis);
         tenant.policies.passwords_banned = spec.passwords_banned.unwrap_or(tenant.policies.passwords_banned);

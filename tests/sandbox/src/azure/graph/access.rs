@@ -24,6 +24,11 @@ pub(super) fn reads_changes(caller: &Caller) -> Result<(), Error> {
     if has(caller, &roles) { Ok(()) } else { Err(Error::denied()) }
 }
 
+/// May read who signs in with what (AZURE 1.7).
+pub(super) fn reads_reports(caller: &Caller) -> Result<(), Error> {
+    if has(caller, &["AuditLog.Read.All", "Directory.Read.All"]) { Ok(()) } else { Err(Error::denied()) }
+}
+
 /// May read this application.
 pub(super) fn reads(caller: &Caller, application: &Application) -> Result<(), Error> {
     if application.client_id == caller.client_id { Ok(()) } else { reads_all(caller) }

@@ -86,6 +86,11 @@ impl Error {
         Self { headers, ..error }
     }
 
+    /// AZURE 1.7: reports have a limit of their own, and do not say for how long to stay away.
+    pub(super) fn throttled_without_advice() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many requests.")
+    }
+
     /// AZURE 1.6: a delta token that is too old.
     pub(super) fn resync(fresh: String) -> Self {
         let message = "The sync state generation is not found; synchronize again from the start.";

@@ -1,4 +1,4 @@
-//! Microsoft Graph, version 1.0, as far as applications go (AZURE 1, 2). Whoever asks must bear a token for Graph, and is
+//! Microsoft Graph, version 1.0 and one report of the beta, as far as applications go (AZURE 1, 2). Whoever asks must bear a token for Graph, and is
 //! counted; reads see what a replica knows, writes meet each other. It never tells the value of a secret but once.
 
 mod access;
@@ -10,6 +10,7 @@ mod federated;
 mod passwords;
 mod principals;
 mod query;
+mod reports;
 mod shape;
 
 use hyper::{Method, StatusCode};
@@ -49,6 +50,7 @@ enum Asked {
     Federated(Object, Wish),
     Principals,
     Principal(Object),
+    CredentialSignIns,
 }
 
 /// How an object is addressed (AZURE 1.1).
@@ -101,10 +103,15 @@ impl Object {
 fn asked(method: &Method, path: &str) -> Option<Asked> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     let mut segments = decoded.split('/').filter(|segment| !segment.is_empty());
-    if segments.next() != Some("v1.0") {
+    let version = segments.next()?;
+    let segments: Vec<&str> = segments.collect();
+    if version == "beta" {
+        let is_report = segments == ["reports", "appCredentialSignInActivities"] && method == Method::GET;
+        return is_report.then_some(Asked::CredentialSignIns);
+    }
+    if version != "v1.0" {
         return None;
     }
-    let segments: Vec<&str> = segments.collect();
     let (first, rest) = segments.split_first()?;
     let keyed = first.strip_suffix("')").and_then(|first| first.split_once("(appId='"));
     let (collection, object, rest) = match (keyed, rest.split_first()) {
@@ -144,6 +151,7 @@ pub(crate) fn verb(method: &Method, path: &str) -> &'static str {
         Some(Asked::Federated(_, wish)) => wish.verb(),
         Some(Asked::Principals) => "listServicePrincipals",
         Some(Asked::Principal(_)) => "getServicePrincipal",
+        Some(Asked::CredentialSignIns) => "listCredentialSignIns",
         None => "unknown",
     }
 }
@@ -210,6 +218,7 @@ fn carry_out(
         Asked::Federated(object, wish) => federated::answer(tenant, object, wish, request),
         Asked::Principals => principals::list(tenant, request),
         Asked::Principal(object) => principals::get(tenant, object, request),
+        Asked::CredentialSignIns => reports::credential_sign_ins(tenant, request),
     }
 }
 
@@ -251,6 +260,12 @@ fn count(state: &mut State, asked: &Asked, request: &Request<'_>, cost: u32) -> 
         let (name, what) = ("Tenant/KeyCredentials", "ReadLimitExceeded");
         counted(Scope::CertificateReads(tenant), limits.certificate_reads, 1, name, what)?;
     }
+    if *asked == Asked::CredentialSignIns {
+        let scope = Scope::Reports(application, tenant);
+        if let Verdict::Beyond(_) = state.quotas.count(scope, limits.reports, 1, *now) {
+            return Err(Error::throttled_without_advice());
+        }
+    }
     Ok(used)
 }
 
@@ -274,6 +289,8 @@ mod tests {
         assert_eq!(verb(&Method::PATCH, "/v1.0/applications/8f3c"), "patchApplication");
         assert_eq!(verb(&Method::DELETE, "/v1.0/applications/8f3c/removePassword"), "unknown");
         assert_eq!(get("/beta/applications"), "unknown");
+        assert_eq!(get("/beta/reports/appCredentialSignInActivities"), "listCredentialSignIns");
+        assert_eq!(get("/v1.0/reports/appCredentialSignInActivities"), "unknown", "AZURE 1.7: in the beta only");
     }
 
     /// AZURE 1.5: the forms of addresses of federated credentials.

@@ -22,6 +22,7 @@ use crate::azure::server::Free;
 use crate::azure::signing::PublicKey;
 use crate::azure::tenants::Tenant;
 use crate::azure::tokens::Caller;
+use crate::azure::usage::SignIn;
 use crate::witness::Fingerprint;
 
 /// What came of a sign-in.
@@ -144,6 +145,12 @@ fn settle(
             let accepts = state.accepted.entry(accepted.key_id).or_insert(accepts);
             accepts.count += 1;
             accepts.last = ids.now;
+            if !matches!(wanted.proof, Proof::Federated(_))
+                && let Some(tenant) = state.tenants.get_mut(&accepted.caller.tenant)
+            {
+                let credential = (wanted.client_id, accepted.key_id);
+                tenant.usage.note(credential, SignIn { at: ids.now, trace: ids.trace }, tenant.weather.report);
+            }
             Outcome::Accepted(accepted)
         }
         Err((refusal, cause)) => {
