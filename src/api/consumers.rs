@@ -103,10 +103,18 @@ pub struct ExternalHolder {
     pub name: HolderName,
 
     /// How it confirms: `Manual` by the annotation `keywright.dev/confirmed.<name>: <keyId>` on this resource,
-    /// `After` by a time that passes, `SignInReport` by Entra's report of which credential was last used.
+    /// `After` by a time that passes, `SignInReport` by Microsoft's report of when each credential was last used.
+    ///
+    /// That report is about the application, not about this holder: it counts as confirmed when nobody at all has signed in
+    /// with an old credential for the time in `after`, and the report shows a sign-in with the new one later than that, so
+    /// that it is known to be recent enough. Somebody who signs in more seldom than that is not noticed. It needs
+    /// `AuditLog.Read.All` for the operator and Microsoft's public cloud, and knows nothing of federated credentials; what it
+    /// does not show proves nothing. The annotation counts as well, whatever the report says.
     pub confirm: Confirmation,
 
-    /// With `confirm: After`: how long after publication it counts as confirmed.
+    /// With `confirm: After`: how long after publication it counts as confirmed. With `confirm: SignInReport`: how long nobody
+    /// may have signed in with an old credential, at least an hour; by default as long as the overlap
+    /// (`retirement.minOverlap`). Make it longer than the longest pause of the holder: `35d` for one that runs once a month.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Period>,
 }
@@ -118,7 +126,7 @@ pub enum Confirmation {
     Manual,
     /// A time passes.
     After,
-    /// Entra's report says that the old credential is no longer used.
+    /// Microsoft's report shows that no old credential is used any more.
     SignInReport,
 }
 

@@ -270,8 +270,8 @@ pub(super) const SECRET_TYPE: Law = Law::new(
 // Consumers, rotation, retirement
 
 pub(super) const AFTER_NEEDS_A_PERIOD: Law = Law::new(
-    "has(self.after) == (self.confirm == 'After')",
-    "spec.consumers.external[].after goes with confirm: After and only with it, for example {name: batch, confirm: After, after: 7d}",
+    "self.confirm == 'SignInReport' || has(self.after) == (self.confirm == 'After')",
+    "spec.consumers.external[].after is needed with confirm: After, is allowed with confirm: SignInReport, and goes with no other, for example {name: batch, confirm: After, after: 7d}",
 );
 
 pub(super) const KEY_IDS_DISJOINT: Law = Law::new(

@@ -37,6 +37,8 @@ pub struct Directory(pub(super) Arc<Inside>);
 pub(super) struct Inside {
     pub(super) tenant: TenantId,
     pub(super) base: String,
+    /// Where Graph has what is not in its first version.
+    pub(super) beta: String,
     caller: Caller,
     /// The applications that were looked at, by what Graph calls them in writes.
     known: Mutex<HashMap<ObjectId, Known>>,
@@ -77,7 +79,8 @@ impl Directory {
         let tokens = Tokens::new(wire.clone(), tenant, cloud.clone(), identity)?;
         let caller = Caller::new(wire.clone(), cloud, tokens);
         let base = format!("{}/v1.0", cloud.graph());
-        Ok(Self(Arc::new(Inside { tenant, base, caller, known: Mutex::default() })))
+        let beta = format!("{}/beta", cloud.graph());
+        Ok(Self(Arc::new(Inside { tenant, base, beta, caller, known: Mutex::default() })))
     }
 
     /// An application and its secrets and certificates, as one server knows them.

@@ -4,8 +4,8 @@
 //!
 //! Reading order: [`cloud`], [`identity`] with `assertion`, `tokens` and `no_token` (how the operator signs in), [`graph`]
 //! with `call`, `refusal` and `shape` (a call and its end), [`changes`] (a whole tenant at once), [`federation`] (whom else
-//! an application trusts), [`list`] (its certificates); [`codes`] (what Entra's refusals mean; pure), [`mod@sign_in`] with [`key`] and `presented`
-//! (the proof of a credential).
+//! an application trusts), [`list`] (its certificates), [`usage`] (when its credentials were last used); [`codes`] (what
+//! Entra's refusals mean; pure), [`mod@sign_in`] with [`key`] and `presented` (the proof of a credential).
 
 mod assertion;
 mod call;
@@ -24,6 +24,7 @@ mod refusal;
 mod shape;
 pub mod sign_in;
 mod tokens;
+pub mod usage;
 
 use std::sync::Arc;
 

@@ -43,12 +43,21 @@ pub(super) enum About {
     Federation,
     /// All of them.
     Tenant,
+    /// A report of Microsoft's about their use.
+    Report,
+}
+
+impl About {
+    /// Whether it is one application that may be another's, or not there.
+    fn is_an_application(self) -> bool {
+        matches!(self, Self::Application | Self::Federation)
+    }
 }
 
 impl Asked {
     /// Whether it changes something.
     pub(super) fn changes(&self) -> bool {
-        self.counts.iter().any(|scope| !matches!(scope, Scope::CertificateReads(_)))
+        self.counts.iter().any(|scope| !matches!(scope, Scope::CertificateReads(_) | Scope::Reports(_)))
     }
 }
 
@@ -226,8 +235,8 @@ fn reason(status: u16, said: Option<&Said>, about: About) -> Reason {
         (408 | 500.., _) => Reason::Unreachable,
         (_, None) => Reason::Unintelligible,
         (401, _) => Reason::OperatorCannotSignIn,
-        (403, _) if about != About::Tenant => Reason::NotOwner,
-        (404, _) if about != About::Tenant => Reason::ApplicationNotFound,
+        (403, _) if about.is_an_application() => Reason::NotOwner,
+        (404, _) if about.is_an_application() => Reason::ApplicationNotFound,
         (423, _) | (_, Some("Directory_ConcurrencyViolation")) => Reason::ConcurrentWrite,
         (_, Some("TooManyAppPasswords" | "Directory_ResourceSizeExceeded")) => Reason::TooManyCredentials,
         (_, Some("CredentialTypeNotAllowedAsPerAppPolicy")) if about == About::Federation => {
@@ -293,6 +302,9 @@ pub(super) fn remedy(reason: Reason, about: About) -> &'static str {
             "If it lasts, check that the operator reaches Microsoft's services, and whether it needs a proxy (HTTPS_PROXY)."
         }
         Reason::Unintelligible => "Check whether a proxy or a firewall answers in the place of Microsoft's services.",
+        Reason::Refused if about == About::Report => {
+            "The operator needs AuditLog.Read.All as an application permission in Graph, the tenant a licence that has this report, and the cloud to be Microsoft's public one."
+        }
         _ if about == About::Tenant => {
             "Check that the operator has Application.ReadWrite.OwnedBy, or more, as an application permission in Graph."
         }

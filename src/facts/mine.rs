@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
-use super::{Kept, ListSeen, Nonce, Sequence, TargetId, Trouble, Verdict, WorkloadId};
+use super::{Kept, ListSeen, Looked, Nonce, Sequence, TargetId, Trouble, Usage, Verdict, WorkloadId};
 use crate::api::KeyId;
 
 /// What this process remembers.
@@ -31,6 +31,8 @@ pub struct Mine {
     pub rolled: BTreeMap<WorkloadId, Rolled>,
     /// What copies that other tools make have shown of the published credential.
     pub copies: BTreeMap<CopyId, CopySeen>,
+    /// What Microsoft's report said when it was last read. It is asked too seldom to be read with everything else.
+    pub usage: Option<Looked<Usage>>,
     /// The entries of vaults whose versions before this number it has disabled.
     pub disabled: BTreeMap<TargetId, Sequence>,
     /// What it has removed from the application, and when; reads show it a while longer.
@@ -251,6 +253,8 @@ pub enum Work {
     Removing(KeyId),
     /// Having the resource stay when it is deleted, or letting it go.
     Detaining,
+    /// Reading Microsoft's report of when credentials were last used.
+    Reporting,
 }
 
 impl fmt::Display for Work {
@@ -282,6 +286,7 @@ impl fmt::Display for Work {
             Self::Disabling(target) => write!(out, "disabling old versions of {target}"),
             Self::Removing(key_id) => write!(out, "removing {key_id}"),
             Self::Detaining => out.write_str("writing the finalizer of the resource"),
+            Self::Reporting => out.write_str("reading the sign-in report"),
         }
     }
 }

@@ -2,7 +2,8 @@
 //! values never come here: facts name a credential by its key ID.
 //!
 //! Reading order: [`mark`], [`credential`], [`trouble`] and [`verdict`] (what calls outside bring), [`federated`],
-//! [`certificate`], [`cause`], [`record`], [`target`], [`consumer`], [`mine`] (what one process remembers), [`observation`].
+//! [`certificate`], [`cause`], [`record`], [`target`], [`consumer`], [`usage`], [`mine`] (what one process remembers),
+//! [`observation`].
 
 pub mod cause;
 pub mod certificate;
@@ -16,6 +17,7 @@ pub mod record;
 pub mod target;
 pub mod template;
 pub mod trouble;
+pub mod usage;
 pub mod verdict;
 
 pub use cause::{Adopted, Cause};
@@ -38,4 +40,5 @@ pub use record::{Attempt, Entry, Kept, Record, Stage};
 pub use target::{Carried, Holder, TargetId, TargetSeen, TargetState};
 pub use template::{NotATemplate, Template};
 pub use trouble::{Effect, Service, Trouble};
+pub use usage::Usage;
 pub use verdict::Verdict;

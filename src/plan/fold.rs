@@ -57,6 +57,7 @@ pub fn fold(seen: &mut Observation, step: &Step, outcome: Outcome, begun_at: Tim
             seen.mine.unread_since.get_or_insert(now);
         }
         Outcome::Copied(same) => copied(seen, step, same, now),
+        Outcome::Usage(looked) => seen.mine.usage = Some(looked),
         Outcome::Slot(taken) => seen.mine.slot = Some(taken),
         Outcome::Disabled => disabled(seen, step),
         Outcome::Removed => removed(seen, step, now),

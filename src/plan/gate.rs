@@ -8,7 +8,7 @@ use super::{
     holders, publish, removal, rollout,
     scene::{Ruling, Scene, after, unless_passed},
     step::Step,
-    target,
+    target, usage,
 };
 use crate::{
     api::{KeyId, Reason},
@@ -28,6 +28,7 @@ pub(super) fn everybody_has_ours(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
     unless_passed!(every_holder_has_it(scene, issue, key_id));
     unless_passed!(removal::no_write_is_under_way(scene, key_id, issue.published_at));
     unless_passed!(removal::nothing_carries(scene, key_id));
+    unless_passed!(usage::nobody_uses(scene, issue, key_id));
     every_target_signs_in(scene, issue)
 }
 
@@ -75,6 +76,7 @@ fn every_holder_has_it(scene: &Scene<'_>, issue: Issue<'_>, key_id: KeyId) -> Ru
     };
     unless_passed!(rollout::look_at_copies(scene, issue));
     let holders = holders::holders(scene, issue, consumers);
+    unless_passed!(usage::look(scene, issue, &holders));
     if let Some(wait) = rollout::first_pending(&holders) {
         let until = after(scene.now, scene.timing.drift);
         return Ruling::wait(wait.reason, wait.waiting_for, Some(wait.until.map_or(until, |at| at.min(until))));

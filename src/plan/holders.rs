@@ -8,6 +8,7 @@ use super::{
     federated::identity,
     scene::{Ruling, Scene, after},
     step::Step,
+    usage,
 };
 use crate::{
     api::{
@@ -69,15 +70,18 @@ pub(super) fn watch(scene: &Scene<'_>) -> Step {
     }
 }
 
-/// How somebody outside is to confirm a credential, unless that was done.
+/// What is waited for until somebody has confirmed a credential, unless that was done.
 pub(super) fn unconfirmed(scene: &Scene<'_>, holder: &str, key_id: KeyId) -> Option<String> {
+    how_to_confirm(scene, holder, key_id).map(|how| format!("nobody has confirmed it: {how}"))
+}
+
+/// How somebody outside is to confirm a credential, unless that was done.
+pub(super) fn how_to_confirm(scene: &Scene<'_>, holder: &str, key_id: KeyId) -> Option<String> {
     let key = format!("{GROUP}/confirmed.{holder}");
     let said = scene.seen.resource.metadata.annotations.as_ref().and_then(|all| all.get(&key));
     let confirmed = said.is_some_and(|said| said.trim() == key_id.to_string());
     let (resource, namespace) = (scene.request.name, scene.request.namespace);
-    (!confirmed).then(|| {
-        format!("nobody has confirmed it: kubectl -n {namespace} annotate --overwrite eac {resource} {key}={key_id}")
-    })
+    (!confirmed).then(|| format!("kubectl -n {namespace} annotate --overwrite eac {resource} {key}={key_id}"))
 }
 
 /// Whether somebody has said that there is nobody to look for.
@@ -94,7 +98,12 @@ fn outside(scene: &Scene<'_>, issue: Issue<'_>, holder: &ExternalHolder) -> Opti
             let until = after(issue.published_at, period.0);
             (scene.now < until).then(|| pending(format!("it counts as confirmed at {until:.0}"), Some(until)))
         }
-        _ => unconfirmed(scene, holder.name.as_str(), issue.kept.key_id).map(|how| pending(how, None)),
+        (Confirmation::SignInReport, _) => {
+            usage::unshown(scene, issue, holder).map(|(because, until)| pending(because, until))
+        }
+        (Confirmation::Manual | Confirmation::After, _) => {
+            unconfirmed(scene, holder.name.as_str(), issue.kept.key_id).map(|how| pending(how, None))
+        }
     }
 }
 

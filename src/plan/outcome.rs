@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::facts::{
     AccountSeen, Application, Consumers, Exchange, Federated, Kept, ListedKey, Looked, Record, Records, Source,
-    TargetState, Trouble, Verdict, WorkloadSeen,
+    TargetState, Trouble, Usage, Verdict, WorkloadSeen,
 };
 
 /// What a step has brought.
@@ -43,6 +43,8 @@ pub enum Outcome {
     Watching,
     /// Whether a copy is one of what the record keeps.
     Copied(bool),
+    /// When credentials were last used, as the report has it.
+    Usage(Looked<Usage>),
     /// Whether there was a slot.
     Slot(bool),
     /// The earlier versions are disabled.
@@ -101,6 +103,7 @@ impl Outcome {
             | Self::Disabled
             | Self::Slot(_)
             | Self::Copied(_)
+            | Self::Usage(_)
             | Self::Watching
             | Self::Forgotten
             | Self::Detained { .. }

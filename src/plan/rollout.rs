@@ -9,6 +9,7 @@ use super::{
     holders::{self, Holder, Pending},
     scene::{self, Ruling, Scene, unless_passed},
     step::Step,
+    usage,
     window::{self, Standing},
 };
 use crate::{
@@ -43,6 +44,7 @@ pub(super) fn bring_to_everybody(scene: &Scene<'_>) -> Ruling {
         Ruling::Wait(wait) => Some(wait),
         Ruling::Pass => None,
     };
+    unless_passed!(usage::look(scene, issue, &holders));
     let Some(late) = first_pending(&holders) else {
         // What started, and when, no watch takes back; what pods are made of, one that is behind may show as it was.
         let listed = matches!(consumers.seen, SeenBy::List(_));

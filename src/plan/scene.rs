@@ -251,6 +251,9 @@ fn again_at(work: &Work, failing: &Failing, timing: &Timing) -> Timestamp {
         trouble.effect == Effect::NotSent || matches!(trouble.reason, Reason::Throttled | Reason::ConcurrentWrite);
     let pauses = match work {
         Work::Minting if !passing => timing.mint_again,
+        // Whether it may be read changes by hand, and seldom; how much may be asked, by itself.
+        Work::Reporting if trouble.effect == Effect::Refused && !passing => (timing.usage.1, timing.usage.1),
+        Work::Reporting => timing.usage,
         _ => timing.again,
     };
     let pause = doubling(pauses, failing.times).max(trouble.retry_after.unwrap_or_default());

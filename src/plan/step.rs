@@ -181,6 +181,8 @@ pub enum Step {
         /// The credential.
         key_id: KeyId,
     },
+    /// Read Microsoft's report of when the credentials of the application were last used.
+    ReadUsage,
     /// Restart a workload, by an annotation in its pod template.
     Roll {
         /// Which.
@@ -281,6 +283,7 @@ impl Step {
             Self::ReadConsumers => "read_consumers",
             Self::TakeSlot { .. } => "take_slot",
             Self::ReadCopy { .. } => "read_copy",
+            Self::ReadUsage => "read_usage",
             Self::Roll { .. } => "roll",
             Self::TryTarget { .. } => "try_target",
             Self::DisableVersions { .. } => "disable_versions",
@@ -331,6 +334,7 @@ impl Step {
                 | Self::TryTarget { .. }
                 | Self::TakeSlot { .. }
                 | Self::ReadCopy { .. }
+                | Self::ReadUsage
                 | Self::Settle { .. }
                 | Self::Rehearse { .. }
                 | Self::Make { .. }
@@ -350,6 +354,7 @@ impl Step {
             Self::WatchConsumers { .. } | Self::ReadConsumers => Work::Consumers,
             Self::TakeSlot { .. } => Work::Waiting,
             Self::ReadCopy { copy, .. } => Work::Copying(copy.clone()),
+            Self::ReadUsage => Work::Reporting,
             Self::Roll { workload, .. } => Work::Rolling(workload.clone()),
             Self::TryTarget { target, .. } => Work::Trying(target.clone()),
             Self::DisableVersions { target, .. } => Work::Disabling(target.clone()),
@@ -384,6 +389,7 @@ impl fmt::Display for Step {
             Self::ReadConsumers => write!(out, "list the workloads and pods"),
             Self::TakeSlot { .. } => write!(out, "take a slot of the tenant"),
             Self::ReadCopy { copy, .. } => write!(out, "look at the copy in {copy}"),
+            Self::ReadUsage => write!(out, "read Microsoft's report of who signs in with what"),
             Self::Roll { workload, mark } => write!(out, "restart {workload} for credential {mark}"),
             Self::TryTarget { target, key_id, .. } => write!(out, "sign in with what {target} holds of {key_id}"),
             Self::DisableVersions { target, before } => {

@@ -2,20 +2,16 @@
 //! done is said, never ignored.
 
 use super::Refusal;
-use crate::api::{EntraAppCredentialSpec, Reason, consumers::Confirmation, publish::VaultObjectType};
+use crate::api::{EntraAppCredentialSpec, Reason, publish::VaultObjectType};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 3] = [
+const NOT_YET: [(&str, Asked); 2] = [
     ("publish.keyVaults with objectType: Certificate", |spec| {
         let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
         vaults.any(|one| one.object_type == Some(VaultObjectType::Certificate))
     }),
     ("publish beside federated", |spec| spec.federated.is_some() && spec.publish.is_some()),
-    ("consumers.external with confirm: SignInReport", |spec| {
-        let mut outside = spec.consumers.iter().flat_map(|one| &one.external);
-        outside.any(|one| one.confirm == Confirmation::SignInReport)
-    }),
 ];
 
 /// Which fields are asked for in vain.

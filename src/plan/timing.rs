@@ -37,6 +37,9 @@ pub struct Timing {
     pub drift: Duration,
     /// How often those who use a credential are looked for again while nobody is known.
     pub consumers: Duration,
+    /// How often the report of when credentials were last used is read while it is waited for: the first pause after it could
+    /// not be read, and how long what it says is good for. Microsoft answers it five times in ten seconds.
+    pub usage: (Duration, Duration),
     /// By how much clocks that were compared may differ.
     pub margin: Duration,
 }
@@ -64,6 +67,7 @@ impl Timing {
         mint_again: (seconds(60), seconds(3600)),
         drift: seconds(300),
         consumers: seconds(3600),
+        usage: (seconds(10), seconds(3600)),
         margin: seconds(2),
     };
 
@@ -91,6 +95,7 @@ impl Timing {
             mint_again: both(real.mint_again),
             drift: scaled(real.drift).max(seconds(1)),
             consumers: scaled(real.consumers).max(seconds(1)),
+            usage: both(real.usage),
             margin: real.margin,
         }
     }

@@ -78,6 +78,7 @@ impl Act<'_> {
             Step::WatchConsumers { secrets, workloads, accounts } => self.watch_consumers(secrets, workloads, accounts),
             Step::TakeSlot { most } => Outcome::Slot(self.take_slot(*most)),
             Step::ReadCopy { copy, record, .. } => outcome(self.read_copy(copy, record).await),
+            Step::ReadUsage => outcome(self.read_usage().await),
             Step::Roll { workload, mark } => outcome(self.roll(workload, mark).await),
             Step::TryTarget { record, target, .. } => outcome(self.try_target(record, target).await),
             Step::DisableVersions { target, before } => outcome(self.disable_versions(target, *before).await),
@@ -157,6 +158,12 @@ impl Act<'_> {
         let connection = self.connection().await?;
         let found = connection.directory.application(self.spec.client_id).await?;
         Ok(Outcome::Application(Looked { at, found }))
+    }
+
+    async fn read_usage(&self) -> Result<Outcome, Trouble> {
+        let at = self.hands.clock.now();
+        let found = self.connection().await?.directory.usage(self.spec.client_id).await?;
+        Ok(Outcome::Usage(Looked { at, found }))
     }
 
     async fn rehearse(&self, record: &Record) -> Result<Outcome, Trouble> {

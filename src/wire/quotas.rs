@@ -42,6 +42,8 @@ pub struct Limits {
     pub certificate_reads: Limit,
     /// Token requests of one application. Microsoft publishes no number; this is the one that people have measured.
     pub token_requests: Limit,
+    /// Reads of ours of Microsoft's reports in a tenant.
+    pub reports: Limit,
     /// New versions in a Key Vault.
     pub vault_creates: Limit,
     /// Everything else that a Key Vault is asked for.
@@ -57,6 +59,7 @@ impl Default for Limits {
             personal_writes: limit(60, 60),
             certificate_reads: limit(150, 60),
             token_requests: limit(15, 10),
+            reports: limit(5, 10),
             vault_creates: limit(300, 10),
             vault_calls: limit(4_000, 10),
         }
@@ -76,6 +79,8 @@ pub enum Scope {
     CertificateReads(TenantId),
     /// Token requests of an application in a tenant; of the operator as its surroundings have it, if of none.
     TokenRequests(TenantId, Option<ClientId>),
+    /// Reads of ours of Microsoft's reports in a tenant.
+    Reports(TenantId),
     /// New versions in a Key Vault.
     VaultCreates(VaultUrl),
     /// Everything else that a Key Vault is asked for.
@@ -93,6 +98,7 @@ impl fmt::Display for Scope {
             Self::CertificateReads(tenant) => write!(out, "reads of certificates in tenant {tenant}"),
             Self::TokenRequests(tenant, Some(client)) => write!(out, "sign-ins of {client} in tenant {tenant}"),
             Self::TokenRequests(tenant, None) => write!(out, "sign-ins of the operator in tenant {tenant}"),
+            Self::Reports(tenant) => write!(out, "reads of reports in tenant {tenant}"),
             Self::VaultCreates(vault) => write!(out, "new versions in {vault}"),
             Self::VaultCalls(vault) => write!(out, "calls of {vault}"),
         }
@@ -156,6 +162,7 @@ impl Windows {
             Scope::PersonalWrites(_) => self.limits.personal_writes,
             Scope::CertificateReads(_) => self.limits.certificate_reads,
             Scope::TokenRequests(..) => self.limits.token_requests,
+            Scope::Reports(_) => self.limits.reports,
             Scope::VaultCreates(_) => self.limits.vault_creates,
             Scope::VaultCalls(_) => self.limits.vault_calls,
         }

@@ -9,5 +9,6 @@ mod mint;
 mod operator;
 mod place;
 mod tenant;
+mod usage;
 mod weather;
 mod wire;

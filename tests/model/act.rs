@@ -117,6 +117,7 @@ impl World {
             added: self.now,
             ends: None,
             removed: None,
+            used: None,
         });
         laws::of_all_mints(self, town);
         let key_id = key_id(self.graph.len() - 1);

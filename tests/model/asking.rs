@@ -35,7 +35,7 @@ pub fn is_found(mutant: Mutant, promise: &str, states: usize, town: Town) {
 }
 
 /// A search that is described in words: `2 operators secret vault pod, Silence Crash, 2 faults`, or
-/// `rotation web worker bare sso unknown ending compromised foreign window two cloned, *, 1 faults`.
+/// `rotation web worker bare sso reported unknown ending compromised foreign window two cloned, *, 1 faults`.
 pub fn described(text: &str) -> Town {
     let parts: Vec<&str> = text.split(", ").collect();
     let [what, faults, most] = parts[..] else { panic!("three parts, please") };
@@ -51,9 +51,10 @@ pub fn described(text: &str) -> Town {
         let rotation = Rotation {
             workloads: usize::from(has("web")) + usize::from(has("worker")),
             bare: has("bare"),
-            outside: match (has("sso"), has("unknown")) {
-                (true, _) => Who::Named,
-                (_, true) => Who::Unknown,
+            outside: match (has("sso"), has("reported"), has("unknown")) {
+                (true, ..) => Who::Named,
+                (_, true, _) => Who::Reported,
+                (.., true) => Who::Unknown,
                 _ => Who::Nobody,
             },
             due: match (has("ending") || has("window"), has("compromised")) {

@@ -62,6 +62,7 @@ impl World {
             }
             Step::WatchConsumers { .. } => Outcome::Consumers(consumers(town, self.cluster(who), SeenBy::Watch)),
             Step::ReadConsumers => Outcome::Consumers(consumers(town, self.cluster(who), SeenBy::List(at))),
+            Step::ReadUsage => Outcome::Usage(Looked { at, found: self.usage() }),
             Step::Rehearse { .. } => Outcome::Rehearsed,
             Step::TakeSlot { .. } => Outcome::Slot(true),
             Step::Settle { sequence, nonce } => {

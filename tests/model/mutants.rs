@@ -3,8 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use keywright::{
-    api::{EntraAppCredentialSpec, Period, consumers::Discovery},
+    api::{EntraAppCredentialSpec, KeyId, Period, consumers::Discovery},
     facts::{Attempt, Credential, Fate, Kept, Mark, Observation, Stage},
     plan::{Decision, Moment, Next, Outcome, Step, Timing, plan, removable::Removable},
 };
@@ -40,6 +41,8 @@ pub enum Mutant {
     RollsBeforeSettle,
     /// A window is waited for, whatever ends before.
     LetsAWindowOutlast,
+    /// Nobody signs in with an old credential, whatever the report says of it.
+    BelievesInSilence,
 }
 
 impl Mutant {
@@ -107,6 +110,14 @@ impl Mutant {
             (Self::ForgetsTerminatingPods, _, Outcome::Consumers(mut consumers)) => {
                 consumers.pods.retain(|pod| pod.terminating_since.is_none());
                 Outcome::Consumers(consumers)
+            }
+            (Self::BelievesInSilence, _, Outcome::Usage(mut looked)) => {
+                let published = seen.records.list.iter().filter(|one| one.entry.stage == Stage::Publishing);
+                let keys = published.filter_map(|one| one.entry.kept.as_ref()).map(|kept| kept.key_id);
+                let keys: Vec<KeyId> = keys.collect();
+                let old = keys.split_last().map_or(&[][..], |(_, old)| old);
+                looked.found.0.extend(old.iter().map(|key_id| (*key_id, Timestamp::UNIX_EPOCH)));
+                Outcome::Usage(looked)
             }
             (_, _, outcome) => outcome,
         }

@@ -9,6 +9,7 @@ use super::{
     cluster::{Copy, Etcd, FORGED, is_forged, stamped},
     moves::Moves,
     pods::somebody_asks,
+    scene::Who,
     town::Fault,
     world::{Outside, World, kept_key, key_id, time},
 };
@@ -159,11 +160,17 @@ fn policies(moves: &mut Moves<'_>) {
 fn outside(moves: &mut Moves<'_>) {
     let published = moves.world.clusters[0].etcd.published().and_then(|record| kept_key(&record.entry));
     let (Some(outside), Some(key)) = (&moves.world.outside, published) else { return };
-    if outside.confirmed == Some(key) || !somebody_asks(moves.world, 0, Reason::NotConfirmed) {
+    let reported = moves.town.rotation.is_some_and(|rotation| rotation.outside == Who::Reported);
+    let done = if reported { outside.holds == key } else { outside.confirmed == Some(key) };
+    if done || !somebody_asks(moves.world, 0, Reason::NotConfirmed) {
         return;
     }
     let mut world = moves.world.clone();
-    world.outside = Some(Outside { holds: key, confirmed: Some(key) });
+    world.outside = Some(Outside { holds: key, confirmed: (!reported).then_some(key) });
     world.tell_everybody();
-    moves.add(6, || format!("those outside are given credential {key}, and it is confirmed"), world);
+    moves.add(
+        6,
+        || format!("those outside are given credential {key}{}", if reported { "" } else { ", and it is confirmed" }),
+        world,
+    );
 }

@@ -103,6 +103,7 @@ impl Print {
             this.moment(minted.added);
             this.maybe(minted.ends, Self::moment);
             this.maybe(minted.removed, Self::moment);
+            this.maybe(minted.used, Self::moment);
         });
         self.each(&world.clusters, |this, cluster| this.cluster(cluster, world.now));
         self.maybe(world.vault.as_ref(), Self::copy);
@@ -313,6 +314,13 @@ impl Print {
             this.byte(before.0);
         });
         self.maybe(mine.slot, Self::flag);
+        self.maybe(mine.usage.as_ref(), |this, looked| {
+            this.time(looked.at);
+            this.each(&looked.found.0, |this, (key, at)| {
+                this.byte(key_of(*key));
+                this.time(*at);
+            });
+        });
         self.each(&mine.failing, |this, (work, failing)| this.failing(work, failing));
     }
 

@@ -11,6 +11,7 @@ const WEB: Rotation =
     Rotation { workloads: 1, bare: false, outside: Who::Nobody, due: Due::Demanded, window: None, foreign: false };
 const TWO: Rotation = Rotation { workloads: 2, ..WEB };
 const ALL: Rotation = Rotation { bare: true, outside: Who::Named, ..WEB };
+const REPORTED: Rotation = Rotation { outside: Who::Reported, ..WEB };
 const UNKNOWN: Rotation = Rotation { workloads: 0, outside: Who::Unknown, ..WEB };
 const ENDING: Rotation = Rotation { due: Due::Ending, ..WEB };
 
@@ -19,6 +20,11 @@ fn without_faults_the_old_one_goes_when_everybody_has_the_new_one() {
     holds("a workload, no faults", 10_000, &Town::rotating(WEB, &[], 0));
     holds("two workloads, no faults", 10_000, &Town::rotating(TWO, &[], 0));
     holds("a workload, a bare pod and somebody outside, no faults", 10_000, &Town::rotating(ALL, &[], 0));
+    holds(
+        "a workload and somebody outside of whom a report tells, no faults",
+        10_000,
+        &Town::rotating(REPORTED, &[], 0),
+    );
     holds("a workload, a renewal, no faults", 10_000, &Town::rotating(ENDING, &[], 0));
 }
 
@@ -85,6 +91,11 @@ fn counting_nobody_as_proven_is_found() {
 #[test]
 fn believing_records_is_found() {
     is_found(Mutant::BelievesRecords, "P3", 10_000, Town::rotating(WEB, &[Fault::Forgery], 1));
+}
+
+#[test]
+fn believing_in_the_silence_of_a_report_is_found() {
+    is_found(Mutant::BelievesInSilence, "P2", 1000, Town::rotating(REPORTED, &[], 0));
 }
 
 #[test]

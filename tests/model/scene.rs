@@ -33,6 +33,8 @@ pub enum Who {
     Nobody,
     /// Somebody who is named, and for whom a person confirms.
     Named,
+    /// Somebody who is named, and confirms by a report of who signs in with what.
+    Reported,
     /// Somebody of whom nobody has told us, and who reads the vault.
     Unknown,
 }
@@ -73,8 +75,13 @@ impl Rotation {
     /// What the spec says.
     pub fn asks(&self) -> Value {
         let mut consumers = json!({"rollout": {"timeout": format!("{PATIENCE}s")}});
-        if self.outside == Who::Named {
-            consumers["external"] = json!([{"name": "sso", "confirm": "Manual"}]);
+        let confirm = match self.outside {
+            Who::Named => Some("Manual"),
+            Who::Reported => Some("SignInReport"),
+            Who::Nobody | Who::Unknown => None,
+        };
+        if let Some(confirm) = confirm {
+            consumers["external"] = json!([{"name": "sso", "confirm": confirm}]);
         }
         let mut rotation = match self.due {
             Due::Demanded => json!({"issuedAfter": time(DEMANDED).to_string()}),
@@ -120,7 +127,7 @@ impl Rotation {
         let name = mark.display_name("payments", "payments-api");
         let copy = Copy { key, sequence: mark.sequence, nonce: mark.nonce.clone(), edited: false };
         let record = stamped(record(town, mark.clone(), key, ends));
-        world.graph.push(Minted { name, mark: Some(mark), added: LONG_AGO, ends, removed: None });
+        world.graph.push(Minted { name, mark: Some(mark), added: LONG_AGO, ends, removed: None, used: None });
         let mut etcd = Etcd { records: vec![record], templates: vec![None; self.workloads], ..Etcd::default() };
         if self.is_read_from_the_vault() {
             world.vault = Some(copy);

@@ -126,6 +126,7 @@ const TIMING: Timing = Timing {
     after_refusal: (seconds(2), seconds(6)),
     again: (seconds(2), seconds(6)),
     mint_again: (seconds(6), seconds(12)),
+    usage: (seconds(2), seconds(12)),
     ..Timing::REAL
 };
 

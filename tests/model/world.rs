@@ -6,7 +6,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use keywright::{
     api::{KeyId, grant::CredentialKind},
-    facts::{Application, Credential, Entry, Mark, Nonce, ObjectId, Sequence},
+    facts::{Application, Credential, Entry, Mark, Nonce, ObjectId, Sequence, Usage},
     plan::Step,
 };
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     cluster::{Cluster, Copy, Etcd, Pod, Published},
     operator::Operator,
+    scene::Who,
     town::{Fault, Town},
 };
 
@@ -72,6 +73,8 @@ pub struct Minted {
     pub added: i64,
     pub ends: Option<i64>,
     pub removed: Option<i64>,
+    /// When somebody last signed in with it, where a report tells of that.
+    pub used: Option<i64>,
 }
 
 /// A holder outside: what it has is what somebody has given it.
@@ -124,7 +127,7 @@ impl World {
     /// Nothing has happened yet, or one credential is published; two on the application are none of our business.
     pub fn new(town: &Town) -> Self {
         let other = Mark { owner: town.stranger.clone(), sequence: Sequence(1), nonce: Nonce::of([255; 10]) };
-        let foreign = |name: String| Minted { name, mark: None, added: -1000, ends: None, removed: None };
+        let foreign = |name: String| Minted { name, mark: None, added: -1000, ends: None, removed: None, used: None };
         let mut world = Self {
             now: 0,
             calendar: town.rotation.is_some_and(|rotation| rotation.window.is_some()),
@@ -209,8 +212,24 @@ impl World {
         Application { object_id: ObjectId(Uuid::nil()), most_secrets: None, credentials: credentials.collect() }
     }
 
+    /// What a report says of sign-ins: as late as anything of Entra's, and of those who go on, that they did until then.
+    pub fn usage(&self) -> Usage {
+        let known = self.now - LAG;
+        let last = |(key, one): (Key, &Minted)| {
+            let at = one.used?.min(known);
+            (at >= one.added).then(|| (key_id(key), time(at)))
+        };
+        Usage(self.graph.iter().enumerate().filter_map(last).collect())
+    }
+
     /// Note since when things have been well.
     pub fn note_service(&mut self, town: &Town) {
+        if town.rotation.is_some_and(|rotation| rotation.outside == Who::Reported) {
+            let held: Vec<Key> = self.holders().map(|(_, key)| key).filter(|key| self.lives(*key)).collect();
+            for key in held {
+                self.graph[key].used = Some(self.now);
+            }
+        }
         let good = |key: Key| self.lives(key) && !town.is_due(&self.graph[key], self.now);
         let copies = self.clusters.iter().map(|one| one.etcd.secret.as_ref().map(|secret| &secret.copy));
         let valid = copies.chain([self.vault.as_ref()]).flatten().filter(|copy| !copy.edited && good(copy.key)).count();

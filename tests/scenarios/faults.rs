@@ -58,7 +58,7 @@ pub async fn a_crash_around_every_write_ends_the_same(town: Town) -> Result<(), 
         added.lift();
 
         let again = place.operator().await?;
-        place.told(&name, "NotSupportedYet").await?;
+        place.told(&name, "InvalidTemplate").await?;
         same(&format!("Events about {name}"), place.events(&name).await?.len(), 1)?;
         again.kill().await.map_err(chain)?;
     }

@@ -17,12 +17,7 @@ use kube::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::town::{Firm, PATIENCE, Side, Town, chain, insist, same};
-
-/// What makes a resource one about which the product only talks, so that a script can do its work.
-fn only_talked_about() -> Value {
-    json!({"spec": {"consumers": {"external": [{"name": "sso", "confirm": "SignInReport"}]}}})
-}
+use crate::town::{Firm, PATIENCE, Side, Town, chain, insist, only_talked_about, same};
 
 /// What the product will publish, by a script.
 async fn publish(firm: &Firm, town: &Town, password: &Password) -> Result<(), Failed> {
@@ -41,6 +36,7 @@ async fn publish(firm: &Firm, town: &Town, password: &Password) -> Result<(), Fa
 
 pub async fn pods_wait_for_what_is_published_and_sign_in_with_it(town: Town) -> Result<(), Failed> {
     let mut firm = town.firm("signing-in").await?;
+    // So that a script can do its work.
     firm.asking = only_talked_about();
     let operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
@@ -95,14 +91,14 @@ pub async fn an_operator_dies_at_the_point_that_it_is_to_die_at(town: Town) -> R
     let operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
     firm.resource("payments-api", &json!({})).await?;
-    firm.told("payments-api", "NotSupportedYet").await?;
+    firm.told("payments-api", "InvalidTemplate").await?;
     firm.tenant_told("Reached").await?;
     operator.kill().await.map_err(chain)?;
     // The tenant has been told; from here on it is written about no more.
     let before = firm.proxy.journal().len();
     let operator = firm.operator().await?;
     firm.resource("again", &json!({})).await?;
-    firm.told("again", "NotSupportedYet").await?;
+    firm.told("again", "InvalidTemplate").await?;
     let entries = firm.proxy.journal().entries();
     let changes: Vec<_> = points::touched(&entries[before..]).into_iter().filter(points::changes_something).collect();
     same("an Event and a status", changes.len(), 2)?;
@@ -126,7 +122,7 @@ pub async fn an_operator_dies_at_the_point_that_it_is_to_die_at(town: Town) -> R
     firm.deploy("web", 1, "payments-api").await?;
     operator.exited(PATIENCE).await.map_err(chain)?;
     let operator = firm.operator().await?;
-    firm.told("payments-api", "NotSupportedYet").await?;
+    firm.told("payments-api", "InvalidTemplate").await?;
     firm.pods_sign_in(1).await?;
     firm.ends_clean(&operator).await
 }

@@ -93,7 +93,7 @@ pub async fn it_outlives_a_restart_of_the_api_server(_: Town) -> Result<(), Fail
     place.resource("after", &json!({})).await?;
     place.told("after", "TenantNotFound").await?;
     place.tenant(&json!({})).await?;
-    place.told("before", "NotSupportedYet").await?;
+    place.told("before", "InvalidTemplate").await?;
     town.end().await.map_err(chain)
 }
 

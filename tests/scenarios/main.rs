@@ -36,6 +36,7 @@ mod policy;
 mod rbac;
 mod readers;
 mod records;
+mod reports;
 mod restored;
 mod restores;
 mod rivals;
@@ -138,6 +139,9 @@ fn of_rotations(shared: &Arc<Shared>) -> Vec<Trial> {
             one_that_pauses_for_a_while_is_no_trouble
             one_that_is_aborted_is_stalled_until_it_is_tried_again
             a_canary_of_somebody_else_s_is_left_to_its_end;
+        reports:
+            the_old_one_stays_until_the_report_shows_that_a_holder_outside_has_switched
+            where_the_report_may_not_be_read_a_holder_outside_is_confirmed_by_hand;
         rollouts:
             pods_that_wait_for_the_first_one_are_not_restarted_for_it
             a_manifest_that_is_put_back_all_the_time_is_told_and_harms_nobody

@@ -24,7 +24,7 @@ pub async fn what_a_newer_definition_allows_is_told_and_never_lost(_: Town) -> R
     place.resource("archived", &json!({"spec": {"deletionPolicy": "Archive"}})).await?;
     place.resource("someday", &json!({"spec": {"someday": "soon"}})).await?;
     place.told("archived", "SpecUndecodable").await?;
-    place.told("someday", "NotSupportedYet").await?;
+    place.told("someday", "InvalidTemplate").await?;
     let field = |pointer: &str, name: &'static str| {
         let (place, pointer) = (&place, pointer.to_owned());
         async move { Ok::<Option<String>, Failed>(read(&place.read(name).await?, &pointer)) }
@@ -34,7 +34,7 @@ pub async fn what_a_newer_definition_allows_is_told_and_never_lost(_: Town) -> R
 
     // The unreadable one is answered once, not for ever.
     place.resource("archived", &json!({"spec": {"deletionPolicy": "Revoke"}})).await?;
-    place.told("archived", "NotSupportedYet").await?;
+    place.told("archived", "InvalidTemplate").await?;
     same("writes about it", place.writes("entraappcredentials/archived"), 2)?;
 
     place.tenants().delete(&place.name, &kube::api::DeleteParams::default()).await?;

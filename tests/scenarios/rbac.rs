@@ -169,7 +169,7 @@ pub async fn an_operator_for_all_namespaces_needs_no_more_than_it_is_given(_: To
     let _operator = place.operator().await?;
     place.tenant(&json!({})).await?;
     place.resource("payments-api", &json!({})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     let given = place.release.rights().map_err(chain)?;
     for entry in place.proxy.journal().entries() {
         let needed = Right::needed_by(&entry).ok_or_else(|| format!("{entry} is about no resource"))?;

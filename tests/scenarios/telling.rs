@@ -20,7 +20,7 @@ fn refusals() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     let issuer = json!({"name": "github", "external": {"issuer": "https://issuer.example", "subject": "repo:a"}});
     let federated = json!({"clientSecret": null, "federated": {"identities": [issuer]}});
     vec![
-        ("good", json!({}), "NotSupportedYet", "spec.consumers.external"),
+        ("good", json!({}), "InvalidTemplate", "nothingOfTheKind"),
         ("tenantless", spec(json!({"tenantRef": {"name": "nowhere"}})), "TenantNotFound", "EntraTenant nowhere"),
         ("not-ours", spec(json!({"clientId": OTHER})), "ApplicationNotGranted", OTHER),
         ("operators-own", spec(json!({"clientId": OWN})), "OwnApplication", "signs in as"),
@@ -114,7 +114,7 @@ pub async fn a_tenant_that_comes_and_changes_wakes_its_resources(town: Town) -> 
     place.told("payments-api", "NamespaceNotGranted").await?;
     place.settled("second").await?;
     place.tenant(&json!({})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     place.settled("third").await?;
     place.tenants().delete(&place.name, &kube::api::DeleteParams::default()).await?;
     place.told("payments-api", "TenantNotFound").await?;
@@ -129,7 +129,7 @@ pub async fn a_tenant_that_no_watch_has_brought_yet_is_looked_up(town: Town) -> 
     let _operator = place.operator().await?;
     place.tenant(&json!({})).await?;
     place.resource("payments-api", &json!({})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     same("Events", eventful(&place, "payments-api").await?.len(), 1)
 }
 
@@ -147,7 +147,7 @@ pub async fn a_namespace_that_no_watch_has_brought_yet_is_looked_up(town: Town) 
     let grant = crate::manifests::merged(place.grant(), &json!({"namespaces": {"names": null, "selector": selector}}));
     place.tenant(&spec(json!({"grants": [grant]}))).await?;
     place.resource("payments-api", &json!({})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     Ok(())
 }
 
@@ -160,7 +160,7 @@ pub async fn a_namespace_that_is_labelled_wakes_its_resources(town: Town) -> Res
     place.told("payments-api", "NamespaceNotGranted").await?;
     place.settled("first").await?;
     change(&place.namespaces(), &place.name, &json!({"metadata": {"labels": {"team": "payments"}}})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     place.settled("second").await?;
     change(&place.namespaces(), &place.name, &json!({"metadata": {"labels": {"team": null}}})).await?;
     place.told("payments-api", "NamespaceNotGranted").await?;
@@ -171,7 +171,7 @@ pub async fn nothing_is_written_when_nothing_has_changed(town: Town) -> Result<(
     let (place, operator) = town.open_place("quiet").await?;
     place.tenant(&json!({})).await?;
     place.resource("payments-api", &json!({})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     place.tenant_told("OperatorCannotSignIn").await?;
     let tenant = format!("entratenants/{}", place.name);
     let written = || (place.writes("entraappcredentials/payments-api"), place.writes(&tenant));
@@ -188,7 +188,7 @@ pub async fn nothing_is_written_when_nothing_has_changed(town: Town) -> Result<(
 
     // A resource that comes last is told last.
     place.resource("last", &json!({})).await?;
-    place.told("last", "NotSupportedYet").await?;
+    place.told("last", "InvalidTemplate").await?;
     same("writes about the old ones", written(), before)?;
     same("Events", place.events("payments-api").await?.len(), 1)
 }
@@ -197,14 +197,14 @@ pub async fn a_status_that_was_wiped_or_scribbled_on_comes_back(town: Town) -> R
     let (place, _operator) = town.open_place("scribbles").await?;
     place.tenant(&json!({})).await?;
     place.resource("payments-api", &json!({})).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
     let right: Value = read(&place.read("payments-api").await?, "/status/effective").ok_or("no policy")?;
 
     place.settled("first").await?;
     let mut object = place.read("payments-api").await?;
     object.data["status"] = json!({});
     place.resources().replace_status("payments-api", &kube::api::PostParams::default(), &object).await?;
-    place.told("payments-api", "NotSupportedYet").await?;
+    place.told("payments-api", "InvalidTemplate").await?;
 
     place.settled("second").await?;
     let mut object = place.read("payments-api").await?;
@@ -214,7 +214,7 @@ pub async fn a_status_that_was_wiped_or_scribbled_on_comes_back(town: Town) -> R
         }],
     });
     place.resources().replace_status("payments-api", &kube::api::PostParams::default(), &object).await?;
-    let ready = place.told("payments-api", "NotSupportedYet").await?;
+    let ready = place.told("payments-api", "InvalidTemplate").await?;
     same("Ready", ready.status.as_str(), "False")?;
     same("the policy", read(&place.read("payments-api").await?, "/status/effective"), Some(right))
 }

@@ -141,8 +141,7 @@ impl Town {
             release,
             proxy,
             client_id: manifests::CLIENT.to_owned(),
-            // There is no Azure here, so nothing is to be done: this is what is granted and not built yet.
-            asking: json!({"spec": {"consumers": {"external": [{"name": "sso", "confirm": "SignInReport"}]}}}),
+            asking: only_talked_about(), // there is no Azure here, so nothing is to be done
             tenant,
             args: vec![],
             env: vec![],
@@ -156,6 +155,11 @@ impl Town {
         let operator = place.operator().await?;
         Ok((place, operator))
     }
+}
+
+/// What makes a resource one that is granted, and about which the product only talks: its template cannot be read.
+pub fn only_talked_about() -> Value {
+    json!({"spec": {"publish": {"secret": {"template": {"data": {"app.json": "{{ nothingOfTheKind }}"}}}}}})
 }
 
 /// A scenario's own part of a town: a namespace, a tenant of the same name, and a proxy before the API server.

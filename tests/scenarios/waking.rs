@@ -26,19 +26,19 @@ pub async fn a_younger_resource_is_woken_when_the_elder_one_leaves_its_target(to
     let (place, _operator) = town.open_place("elders").await?;
     place.tenant(&json!({})).await?;
     place.resource("elder", &to_secret("shared")).await?;
-    place.told("elder", "NotSupportedYet").await?;
+    place.told("elder", "InvalidTemplate").await?;
     // The one that comes first by its name is the elder of those that are created in the same second.
     place.resource("younger", &to_secret("shared")).await?;
     place.told("younger", "TargetConflict").await?;
     place.settled("first").await?;
     place.resource("elder", &to_secret("its-own")).await?;
-    place.told("younger", "NotSupportedYet").await?;
+    place.told("younger", "InvalidTemplate").await?;
     place.settled("second").await?;
     place.resource("elder", &to_secret("shared")).await?;
     place.told("younger", "TargetConflict").await?;
     place.settled("third").await?;
     place.resources().delete("elder", &DeleteParams::default()).await?;
-    place.told("younger", "NotSupportedYet").await?;
+    place.told("younger", "InvalidTemplate").await?;
     Ok(())
 }
 

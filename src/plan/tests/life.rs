@@ -8,6 +8,7 @@ mod gate;
 mod records;
 mod rollout;
 mod standing;
+mod usage;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,7 +29,7 @@ use crate::{
         Adopted, Application, Attempt, Braked, Carried, Cause, Consumers, CopyId, CopySeen, Credential, Effect, Entry,
         Failing, Hindrance, Holder, Identity, Kept, Looked, Maker, Mark, Means, Missing, Nonce, ObjectId, Observation,
         PodSeen, Progress, Proof, Reading, Record, Records, Rolled, SeenBy, Sequence, Service, Stage, TargetId,
-        TargetState, Tried, Trouble, Verdict, WorkloadId, WorkloadSeen,
+        TargetState, Tried, Trouble, Usage, Verdict, WorkloadId, WorkloadSeen,
     },
 };
 

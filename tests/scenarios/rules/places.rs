@@ -92,16 +92,16 @@ pub(super) fn about_people() -> Vec<Rule> {
     let retiring = spec(json!({"retirement": {"foreignKeyIds": [OTHER]}}));
     vec![
         credential(
-            "a period goes with After and only with it",
+            "a holder counts as confirmed after a period that is said",
             holder(json!({"name": "batch", "confirm": "After"})),
-            "after goes with confirm: After and only with it, for example",
+            "after is needed with confirm: After, is allowed with confirm: SignInReport, and goes with no other, for example",
             holder(json!({"name": "batch", "confirm": "After", "after": "7d"})),
         ),
         credential(
-            "a period without After is refused too",
+            "a period goes with those for whom it means something",
             holder(json!({"name": "sso", "confirm": "Manual", "after": "7d"})),
-            "after goes with confirm: After and only with it",
-            holder(json!({"name": "sso", "confirm": "Manual"})),
+            "after is needed with confirm: After, is allowed with confirm: SignInReport, and goes with no other",
+            holder(json!({"name": "sso", "confirm": "SignInReport", "after": "7d"})),
         ),
         credential(
             "a holder's name fits into the annotation by which it confirms",

@@ -87,24 +87,38 @@ impl Firm {
     /// What comes of a token that an issuer outside gives to a subject: 200, or whatever else Entra answers. Whoever was let
     /// in is somebody to whom it was told that he may.
     pub async fn signs_in_from_outside(&self, issuer: &OutsideIssuer, subject: &str) -> Result<u16, Failed> {
-        let ca = reqwest::Certificate::from_pem(self.azure.ca_pem().as_bytes())?;
-        let proxy = reqwest::Proxy::https(&self.azure.endpoints().proxy)?;
-        let client = reqwest::Client::builder().proxy(proxy).tls_certs_only([ca]).user_agent(USER_AGENT).build()?;
-        let url = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", self.payments.tenant);
-        let (id, assertion) = (self.payments.client_id.to_string(), issuer.mint(subject, AUDIENCE).map_err(chain)?);
+        let assertion = issuer.mint(subject, AUDIENCE).map_err(chain)?;
         let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &id),
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", &assertion),
-            ("scope", "https://graph.microsoft.com/.default"),
         ];
-        let status = client.post(url).form(&form).send().await?.status().as_u16();
+        let status = self.signs_in_outside(&form).await?;
         if status == 200 {
+            let id = self.payments.client_id.to_string();
             let shown = Fingerprint::of_federated(&id, issuer.url(), subject, AUDIENCE);
             super::ending::locked(&self.outsiders).push((shown, Timestamp::now()));
         }
         Ok(status)
+    }
+
+    /// What comes of a secret that somebody outside has been given: 200, or whatever else Entra answers.
+    pub async fn signs_in_with(&self, secret: &str) -> Result<u16, Failed> {
+        self.signs_in_outside(&[("client_secret", secret)]).await
+    }
+
+    async fn signs_in_outside(&self, proof: &[(&str, &str)]) -> Result<u16, Failed> {
+        let ca = reqwest::Certificate::from_pem(self.azure.ca_pem().as_bytes())?;
+        let proxy = reqwest::Proxy::https(&self.azure.endpoints().proxy)?;
+        let client = reqwest::Client::builder().proxy(proxy).tls_certs_only([ca]).user_agent(USER_AGENT).build()?;
+        let url = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", self.payments.tenant);
+        let id = self.payments.client_id.to_string();
+        let usual = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &id),
+            ("scope", "https://graph.microsoft.com/.default"),
+        ];
+        let form: Vec<(&str, &str)> = usual.into_iter().chain(proof.iter().copied()).collect();
+        Ok(client.post(url).form(&form).send().await?.status().as_u16())
     }
 
     /// Wait until so many pods of a ServiceAccount sign in by it, and have been accepted.

@@ -148,6 +148,20 @@ fn it_stays_until_a_holder_outside_confirms_what_takes_its_place() {
 }
 
 #[test]
+fn the_sign_in_report_is_not_asked_for_what_is_federated_and_somebody_says_it() {
+    let outside = json!([{"name": "sso", "confirm": "SignInReport"}]);
+    let mut place = with_a_reader(&json!({"consumers": {"external": outside}}));
+    read(&mut place, &[]);
+    place.live("48h");
+    assert_eq!((secrets(&place), place.count("read_usage")), (1, 0));
+    let told = place.waits(Reason::NotConfirmed);
+    assert!(told.contains("does not tell of federated credentials"), "{told}");
+    place.annotate("keywright.dev/confirmed.sso", &place.accepts[0].id.to_string());
+    place.live("48h");
+    assert_eq!(secrets(&place), 0);
+}
+
+#[test]
 fn one_that_is_still_read_and_about_to_end_is_told_ahead_of_it() {
     let mut place = with_a_reader(&json!({}));
     place.live("48h");
