@@ -40,7 +40,7 @@ async fn it_has_the_real_sign_ins_by_credential_and_by_application() {
     assert_eq!(known, expected.map(|id| Value::from(id.to_string())).each_ref());
     assert_eq!((&line["keyType"], &line["credentialOrigin"]), (&json!("clientSecret"), &json!("application")));
     let by_key = lines(&place, &format!("keyId eq '{}'", secret.key_id)).await;
-    assert_eq!(by_key, [line.clone()]);
+    assert_eq!(by_key, std::slice::from_ref(line));
     let own = lines(&place, &format!("keyId eq '{}'", place.operators_secret.key_id)).await;
     assert_eq!(own.len(), 1, "who reads it has signed in, too");
 }
