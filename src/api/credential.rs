@@ -51,6 +51,7 @@ use super::{
     validation = rules::RENEWAL_WITHIN_CERTIFICATE,
     validation = rules::OVERLAP_WITHIN_RENEWAL,
     validation = rules::CERTIFICATE_IN_VAULT,
+    validation = rules::VAULT_HAS_A_VALUE,
     validation = rules::ADOPTION_HAS_A_VALUE,
     validation = rules::OUTSIDERS_CONFIRM
 )]

@@ -20,10 +20,13 @@ pub struct Publish {
     /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and the credential (`AZURE_CLIENT_SECRET`, or `tls.crt`, `tls.key`,
     /// `credential.pem` and `AZURE_CLIENT_CERTIFICATE_PATH`, the path to it where the Secret is mounted at
     /// `/var/run/secrets/keywright.dev/<its name>`), the names that every Azure SDK reads.
+    /// With `federated` there is no credential in it: it says where to sign in, and as what. One that had a secret before
+    /// keeps it until whoever reads it has a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,
 
-    /// Entries of Azure Key Vaults. The tenant's grant must list vault and name.
+    /// Entries of Azure Key Vaults. The tenant's grant must list vault and name. Not with `federated`: an entry has one
+    /// value, the credential, and there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["vaultUrl".into(), "name".into()]))]
@@ -91,7 +94,8 @@ pub struct SecretTemplate {
 
     /// More keys, each a text with placeholders: `{{ clientSecret }}` (or `{{ certificate }}`, `{{ privateKey }}` and
     /// `{{ credentialPem }}`), `{{ clientId }}`, `{{ tenantId }}` and so on,
-    /// through the filters `json`, `base64` and `urlencode`. An unknown name is refused.
+    /// through the filters `json`, `base64` and `urlencode`. An unknown name is refused. With `federated` there are
+    /// `{{ clientId }}`, `{{ tenantId }}` and `{{ authorityHost }}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     #[x_kube(validation = rules::SECRET_KEYS, validation = rules::COHERENT_KEYS)]

@@ -193,6 +193,11 @@ pub(super) const CERTIFICATE_IN_VAULT: Law = Law::new(
     "spec.publish.keyVaults[].objectType can be Certificate only with spec.certificate: write objectType: Secret",
 );
 
+pub(super) const VAULT_HAS_A_VALUE: Law = Law::new(
+    "!has(self.federated) || !has(self.publish) || !has(self.publish.keyVaults) || self.publish.keyVaults.size() == 0",
+    "spec.publish.keyVaults keeps values of credentials, and federated credentials have none: remove it, and for a Secret that says where to sign in, and as what, write for example publish: {secret: {name: payments-api}}",
+);
+
 pub(super) const ADOPTION_HAS_A_VALUE: Law = Law::new(
     "!has(self.adopt) || !has(self.federated)",
     "spec.adopt takes over a value, and federated credentials have none: remove spec.adopt; an existing federated credential with the same issuer, subject and audience, for example one made by Terraform, is used as it is",

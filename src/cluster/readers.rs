@@ -44,13 +44,14 @@ struct Variable {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ValueFrom {
-    secret_key_ref: Option<Key>,
+    secret_key_ref: Option<KeyRef>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Key {
+struct KeyRef {
     name: Option<String>,
     key: Option<String>,
+    optional: Option<bool>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -87,7 +88,8 @@ struct Volume {
 struct Files {
     #[serde(alias = "name")]
     secret_name: Option<String>,
-    items: Option<Vec<Key>>,
+    items: Option<Vec<KeyRef>>,
+    optional: Option<bool>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -139,19 +141,29 @@ impl PodSpec {
 }
 
 impl Container {
-    /// The application that it is told to sign in as, if it is given a token for that.
+    /// The application that it is told to sign in as, or the Secret that tells it, if it is given a token for that.
     fn signs_in_as(&self) -> Option<String> {
         let told = |name: &str| self.env.iter().flatten().find(|one| one.name == name);
         told("AZURE_FEDERATED_TOKEN_FILE")?;
-        Some(told("AZURE_CLIENT_ID").and_then(|one| one.value.clone()).unwrap_or_default())
+        let said = told("AZURE_CLIENT_ID").and_then(|one| one.value.clone().or_else(|| one.told_by()));
+        Some(said.unwrap_or_default())
     }
 
     fn reads(&self) -> impl Iterator<Item = Reading> {
-        let at_start = |secret: &Option<String>, key| reading(secret.as_ref()?, key, Means::Start);
+        let at_start = |secret: &Option<String>, key, optional| reading(secret.as_ref()?, key, Means::Start, optional);
         let keys = self.env.iter().flatten().filter_map(|one| one.value_from.as_ref()?.secret_key_ref.as_ref());
         let whole = self.env_from.iter().flatten().filter_map(|one| one.secret_ref.as_ref());
-        keys.filter_map(move |one| at_start(&one.name, one.key.as_ref()))
-            .chain(whole.filter_map(move |one| at_start(&one.name, None)))
+        keys.filter_map(move |one| at_start(&one.name, one.key.as_ref(), one.optional))
+            .chain(whole.filter_map(move |one| at_start(&one.name, None, None)))
+    }
+}
+
+impl Variable {
+    /// The Secret that says which application.
+    fn told_by(&self) -> Option<String> {
+        let from = self.value_from.as_ref()?.secret_key_ref.as_ref()?;
+        let secret = from.name.as_ref().filter(|_| from.key.as_deref() == Some("AZURE_CLIENT_ID"))?;
+        Some(format!("secret/{secret}"))
     }
 }
 
@@ -162,7 +174,7 @@ impl Volume {
         let files = self.secret.iter().chain(sources.filter_map(|source| source.secret.as_ref()));
         // A driver is given the Secret when it mounts the volume; whether it ever is again, is between it and the node.
         let driver = self.csi.as_ref().and_then(|driver| driver.node_publish_secret_ref.as_ref()?.name.as_ref());
-        let mounted = driver.and_then(|secret| reading(secret, None, Means::Start));
+        let mounted = driver.and_then(|secret| reading(secret, None, Means::Start, None));
         files.flat_map(|files| files.reads(by)).chain(mounted).collect()
     }
 }
@@ -171,14 +183,19 @@ impl Files {
     fn reads(&self, by: Means) -> Vec<Reading> {
         let Some(secret) = &self.secret_name else { return vec![] };
         match self.items.as_deref().unwrap_or_default() {
-            [] => reading(secret, None, by).into_iter().collect(),
-            items => items.iter().filter_map(|item| reading(secret, Some(item.key.as_ref()?), by)).collect(),
+            [] => reading(secret, None, by, None).into_iter().collect(),
+            items => {
+                let of = |item: &KeyRef| reading(secret, Some(item.key.as_ref()?), by, self.optional);
+                items.iter().filter_map(of).collect()
+            }
         }
     }
 }
 
-fn reading(secret: &str, key: Option<&String>, by: Means) -> Option<Reading> {
-    (!secret.is_empty()).then(|| Reading { secret: secret.to_owned(), key: key.cloned(), by })
+/// A key that is named has to be there, unless it is said to be optional.
+fn reading(secret: &str, key: Option<&String>, by: Means, optional: Option<bool>) -> Option<Reading> {
+    let needs_it = key.is_some() && optional != Some(true);
+    (!secret.is_empty()).then(|| Reading { secret: secret.to_owned(), key: key.cloned(), by, needs_it })
 }
 
 #[cfg(test)]
@@ -263,6 +280,30 @@ mod tests {
         }
         let whole = json!([{"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/b", "subPath": ""}]}]);
         assert_eq!(reads(json!({"containers": whole, "volumes": volumes})), ["other/* by File", "s/k by File"]);
+    }
+
+    #[test]
+    fn a_key_that_is_named_is_needed_unless_it_is_said_to_be_optional() {
+        let key = |name: &str, optional: Value| json!({"name": "A", "valueFrom": {"secretKeyRef": {"name": name, "key": "k", "optional": optional}}});
+        let items = json!([{"key": "k", "path": "k"}]);
+        let spec = json!({
+            "containers": [
+                {"name": "a", "env": [key("needed", json!(false)), key("needed-too", Value::Null), key("may-lack", json!(true))]},
+                {"name": "b", "envFrom": [{"secretRef": {"name": "whole", "optional": false}}]},
+            ],
+            "volumes": [
+                {"name": "a", "secret": {"secretName": "needed-file", "items": items}},
+                {"name": "b", "secret": {"secretName": "may-lack-file", "items": items, "optional": true}},
+                {"name": "c", "secret": {"secretName": "whole-files"}},
+                {"name": "d", "projected": {"sources": [
+                    {"secret": {"name": "needed-source", "items": items}},
+                    {"secret": {"name": "may-lack-source", "items": items, "optional": true}},
+                ]}},
+            ],
+        });
+        let spec: PodSpec = serde_json::from_value(spec).unwrap();
+        let needed: Vec<_> = spec.reads().into_iter().filter(|one| one.needs_it).map(|one| one.secret).collect();
+        assert_eq!(needed, ["needed", "needed-file", "needed-source", "needed-too"]);
     }
 
     #[test]

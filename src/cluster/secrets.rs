@@ -16,7 +16,7 @@ use super::{
     Error, Written,
     call::{ask, hiding},
     connect::Connection,
-    stored::{Stored, bytes, manager, secrets},
+    stored::{Stored, bytes, is_ours, manager, secrets},
     trouble::{rivals, trouble},
     wanted::{Wanted, type_of},
 };
@@ -178,10 +178,12 @@ fn carried(stored: &Stored, type_: Option<&str>, agrees: bool) -> Carried {
 
 /// Whether a Secret is as wanted: ours has no key besides, somebody's may.
 fn agrees(stored: &Stored, wanted: &Wanted) -> bool {
-    let keys = wanted.data.iter().all(|(key, value)| stored.data.get(key).is_some_and(|there| there.is(value)));
-    let nothing_else = wanted.policy == SecretCreationPolicy::Merge || stored.data.len() == wanted.data.len();
-    let labels = wanted.labels.iter().all(|(key, text)| stored.label(key) == Some(text));
-    let annotations = wanted.annotations.iter().all(|(key, text)| stored.annotation(key) == Some(text));
+    let keys = wanted.compared().all(|(key, value)| stored.data.get(key).is_some_and(|there| there.is(value)));
+    let may_have_more = wanted.policy == SecretCreationPolicy::Merge || wanted.leaving;
+    let nothing_else = may_have_more || stored.data.len() == wanted.data.len();
+    let counts = |key: &str| !wanted.leaving || is_ours(key);
+    let labels = wanted.labels.iter().all(|(key, text)| !counts(key) || stored.label(key) == Some(text));
+    let annotations = wanted.annotations.iter().all(|(key, text)| !counts(key) || stored.annotation(key) == Some(text));
     keys && nothing_else && labels && annotations && has_type(stored, wanted.type_.as_deref())
 }
 

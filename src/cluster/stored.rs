@@ -22,8 +22,13 @@ pub(super) fn manager(owner: &Owner) -> String {
 
 /// The annotations of ours among those of an object.
 pub(super) fn ours(annotations: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
-    let is_ours = |(key, _): &(&String, &String)| key.strip_prefix(GROUP).is_some_and(|rest| rest.starts_with('/'));
-    annotations.into_iter().flatten().filter(is_ours).map(|(key, text)| (key.clone(), text.clone())).collect()
+    let ours = annotations.into_iter().flatten().filter(|(key, _)| is_ours(key));
+    ours.map(|(key, text)| (key.clone(), text.clone())).collect()
+}
+
+/// Whether a label or an annotation of this name is ours.
+pub(super) fn is_ours(key: &str) -> bool {
+    key.strip_prefix(GROUP).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// An object as it is sent.

@@ -67,6 +67,8 @@ pub struct Wanted {
     pub data: BTreeMap<String, SecretString>,
     /// Whose it is.
     pub owner: Owner,
+    /// Whether it is on its way to be without the credential: what templates made stays as it is until then.
+    pub leaving: bool,
 }
 
 /// Why a credential cannot be published as it is declared.
@@ -114,7 +116,29 @@ impl Wanted {
             data: data(&name, target, issued)?,
             owner: issued.entry.owner.clone(),
             name,
+            leaving: false,
         })
+    }
+
+    /// What a target is to be that says only where to sign in, and as what: it bears neither a credential nor the marks of
+    /// one.
+    pub fn without_credential(
+        target: Option<&SecretTarget>,
+        entry: &Entry,
+        authority_host: &str,
+    ) -> Result<Self, NotPublishable> {
+        let none = SecretString::default();
+        let mut wanted = Self::new(target, &Issued { entry, value: &none, authority_host })?;
+        wanted.data.remove(CLIENT_SECRET);
+        for mark in [KEY_ID, SEQUENCE, NONCE] {
+            wanted.annotations.remove(mark);
+        }
+        Ok(wanted)
+    }
+
+    /// The keys that have to be there as they are wanted.
+    pub(super) fn compared(&self) -> impl Iterator<Item = (&String, &SecretString)> {
+        self.data.iter().filter(|(key, _)| !self.leaving || is_coherent(key))
     }
 
     /// The values in it that nothing may repeat.
@@ -130,6 +154,10 @@ pub(super) fn type_of(target: Option<&SecretTarget>) -> Option<String> {
     let stated = target.and_then(|target| target.template.as_ref()?.type_.clone());
     let merges = target.is_some_and(|target| target.creation_policy == Some(SecretCreationPolicy::Merge));
     stated.or_else(|| (!merges).then(|| OPAQUE.to_owned()))
+}
+
+fn is_coherent(key: &str) -> bool {
+    [CLIENT_SECRET, PATH_KEY].contains(&key) || CERTIFICATE.contains(&key) || PUBLIC_KEYS.contains(&key)
 }
 
 type Texts = Vec<(String, String)>;
@@ -282,6 +310,34 @@ mod tests {
         let texts = texts(&wanted);
         assert!(texts.contains(&("appsettings.json", r#"{"Secret": "s3cret"}"#)), "{texts:?}");
         assert!(texts.contains(&("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000002")), "{texts:?}");
+    }
+
+    #[test]
+    fn what_says_only_where_to_sign_in_bears_no_mark_of_a_credential() {
+        let entry = Entry { kind: CredentialKind::Federated, ..entry() };
+        let target = json!({"template": {"metadata": {"labels": {"team": "pay"}}, "data": {"id": "{{ clientId }}"}}});
+        let wanted = Wanted::without_credential(Some(&declared(target)), &entry, "https://login.example/").unwrap();
+        let said = [
+            ("AZURE_AUTHORITY_HOST", "https://login.example/"),
+            ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000002"),
+            ("AZURE_TENANT_ID", "00000000-0000-0000-0000-000000000001"),
+            ("id", "00000000-0000-0000-0000-000000000002"),
+        ];
+        assert_eq!(texts(&wanted), said);
+        let annotations: Vec<_> = wanted.annotations.keys().map(String::as_str).collect();
+        assert_eq!((annotations, wanted.labels.len()), (vec!["keywright.dev/resource"], 2));
+        let needy = json!({"template": {"data": {"a": "{{ clientSecret }}"}}});
+        Wanted::without_credential(Some(&declared(needy)), &entry, "https://login.example/").unwrap_err();
+    }
+
+    #[test]
+    fn of_what_is_on_its_way_to_be_without_a_credential_only_the_coherent_set_is_compared() {
+        let target = json!({"template": {"data": {"appsettings.json": "{{ clientId }}"}}});
+        let mut wanted = wanted(Some(&declared(target)), &entry()).unwrap();
+        assert_eq!(wanted.compared().count(), 5);
+        wanted.leaving = true;
+        assert!(wanted.compared().all(|(key, _)| key.starts_with("AZURE_")));
+        assert_eq!(wanted.compared().count(), 4);
     }
 
     #[test]

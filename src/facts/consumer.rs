@@ -115,6 +115,8 @@ pub struct Reading {
     pub key: Option<String>,
     /// How.
     pub by: Means,
+    /// Whether a pod cannot start where the key is missing.
+    pub needs_it: bool,
 }
 
 impl Reading {
@@ -165,7 +167,8 @@ pub struct Identity {
     pub account: String,
     /// Whether it asks the workload identity webhook for a token, by its label.
     pub asks: bool,
-    /// The application that it signs in as with a token of its own. Empty if nothing says which.
+    /// The application that it signs in as with a token of its own, or `secret/<name>` of the Secret that says which. Empty if
+    /// nothing does.
     pub signs_in_as: Option<String>,
 }
 

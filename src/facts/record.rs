@@ -40,6 +40,7 @@ const PUBLISHED_AT: &str = "keywright.dev/published-at";
 const PROVEN_AT: &str = "keywright.dev/proven-at";
 const ABANDONED_AT: &str = "keywright.dev/abandoned-at";
 const RETIRED_AT: &str = "keywright.dev/retired-at";
+const TAKEN_OUT_AT: &str = "keywright.dev/taken-out-at";
 const ADOPTED: &str = "keywright.dev/adopted";
 const CAUSE: &str = "keywright.dev/cause";
 const AGAIN: &str = "keywright.dev/published-again";
@@ -104,6 +105,9 @@ pub struct Entry {
     pub abandoned_at: Option<Timestamp>,
     /// When it was first seen to be gone, after its successor had taken its place.
     pub retired_at: Option<Timestamp>,
+    /// Since when the Secret that it was published to is to say only where to sign in, and as what: whoever reads it signs in
+    /// by a token. From then on it was published when the Secret was rid of it, and is with everybody when nobody has it.
+    pub taken_out_at: Option<Timestamp>,
 }
 
 /// One attempt to mint.
@@ -201,6 +205,7 @@ impl Entry {
             proven_at: None,
             abandoned_at: None,
             retired_at: None,
+            taken_out_at: None,
         }
     }
 
@@ -214,7 +219,9 @@ impl Entry {
     #[must_use]
     pub fn rollout_mark(&self) -> Option<String> {
         let key_id = self.kept.as_ref()?.key_id;
-        Some(if self.again == 0 { key_id.to_string() } else { format!("{key_id}.{}", self.again) })
+        let without = if self.taken_out_at.is_some() { "without." } else { "" };
+        let again = if self.again == 0 { String::new() } else { format!(".{}", self.again) };
+        Some(format!("{without}{key_id}{again}"))
     }
 
     /// The attempt that may keep what it mints.
@@ -258,6 +265,7 @@ impl Entry {
             proven_at: optional(annotations, PROVEN_AT)?,
             abandoned_at: optional(annotations, ABANDONED_AT)?,
             retired_at: optional(annotations, RETIRED_AT)?,
+            taken_out_at: optional(annotations, TAKEN_OUT_AT)?,
         };
         if entry.attempts.is_empty() {
             return Err(NotARecord::Missing(ATTEMPTS));
@@ -302,6 +310,7 @@ impl Entry {
             (PROVEN_AT, time(self.proven_at)),
             (ABANDONED_AT, time(self.abandoned_at)),
             (RETIRED_AT, time(self.retired_at)),
+            (TAKEN_OUT_AT, time(self.taken_out_at)),
         ];
         said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Next, Timing, Wait, evidence, forget, migrate,
+    Next, Timing, Wait, evidence, forget, former_key, migrate,
     removable::Removable,
     removal::{self, advice, gone_a_while, marked, unknown},
     rollout,
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     api::{
         EntraAppCredentialSpec, FINALIZER, KeyId, Reason,
+        grant::CredentialKind,
         publish::{SecretCreationPolicy, SecretDeletionPolicy},
         rotation::DeletionPolicy,
     },
@@ -27,7 +28,8 @@ use crate::{
     },
 };
 
-fn revokes(spec: &EntraAppCredentialSpec) -> bool {
+/// Whether the credentials are to go with the resource.
+pub(super) fn revokes(spec: &EntraAppCredentialSpec) -> bool {
     spec.deletion_policy == Some(DeletionPolicy::Revoke)
 }
 
@@ -115,10 +117,8 @@ pub(super) fn take_back(scene: &Scene<'_>) -> Ruling {
     if revokes(spec) {
         unless_passed!(nothing_is_unknown(scene));
     }
-    if deletes_its_secret(spec) {
-        // Before its credential goes: whoever starts now waits for a Secret, and is not refused.
-        unless_passed!(delete_the_secret(scene));
-    }
+    // Before its credential goes: whoever starts now waits for a Secret, and is not refused.
+    unless_passed!(take_the_secret(scene));
     if revokes(spec) {
         unless_passed!(take_credentials_back(scene, Removable::Revoked));
     }
@@ -223,6 +223,12 @@ pub(super) fn to_keep(scene: &Scene<'_>) -> String {
     )
 }
 
+/// The Secret goes with the resource, if it is to.
+pub(super) fn take_the_secret(scene: &Scene<'_>) -> Ruling {
+    let goes = is_detained(scene.seen) && deletes_its_secret(scene.request.spec);
+    if goes { delete_the_secret(scene) } else { Ruling::Pass }
+}
+
 /// The Secret goes if it is ours, and what we have looked at.
 fn delete_the_secret(scene: &Scene<'_>) -> Ruling {
     let Some(id) = scene.request.secret_name().map(|name| TargetId::Secret(name.into())) else { return Ruling::Pass };
@@ -283,12 +289,18 @@ pub(super) fn nobody_uses_it(scene: &Scene<'_>) -> Ruling {
 fn user(scene: &Scene<'_>, seen: &Consumers) -> Option<String> {
     let former = scene.request.former && !is_ending(scene.seen);
     let every = if former { migrate::still_carrying(scene) } else { scene.every_target() };
+    // Of a Secret whose key was taken out, only those have the key that read it before.
+    let rid = former_key::who_is_rid(scene);
+    let is_rid = |reading: &Reading| rid.is_some() && scene.request.secret_name() == Some(reading.secret.as_str());
     let published = |reading: &Reading| {
         let names = |target: &TargetId| matches!(target, TargetId::Secret(name) if name.as_str() == reading.secret);
         let copied =
             |copy: CopyId| reading.secret == copy.secret && reading.key.as_ref().is_none_or(|key| *key == copy.key);
-        (reading.may_be_secret() && every.iter().any(names)) || evidence::copies(scene).any(copied)
+        // Where there is no secret, whoever reads anything of it does without the Secret first.
+        let may_be_it = reading.may_be_secret() || scene.request.kind == CredentialKind::Federated;
+        (may_be_it && every.iter().any(names) && !is_rid(reading)) || evidence::copies(scene).any(copied)
     };
+    let has_it = |pod: &PodSeen| rid.as_ref().is_some_and(|rid| rid.concerns(pod) && !rid.has_it(pod));
     let named = |id: &WorkloadId| {
         let mut declared = scene.request.spec.consumers.iter().flat_map(|declared| &declared.workloads);
         declared.any(|one| (one.kind, one.name.as_str()) == (id.kind, id.name.as_str()))
@@ -312,7 +324,7 @@ fn user(scene: &Scene<'_>, seen: &Consumers) -> Option<String> {
         })
     };
     let pod = || {
-        let pod = seen.pods.iter().find(|pod| what(&pod.reads).is_some() || is_of_named(pod));
+        let pod = seen.pods.iter().find(|pod| what(&pod.reads).is_some() || is_of_named(pod) || has_it(pod));
         pod.map(|pod| format!("pod/{} to end", pod.name))
     };
     let schedule = || {

@@ -63,7 +63,8 @@ pub(super) fn issues<'a>(scene: &Scene<'a>) -> Vec<Issue<'a>> {
     }
 }
 
-fn issue_of<'a>(scene: &Scene<'a>, record: &'a Record) -> Option<Issue<'a>> {
+/// The same of a record.
+pub(super) fn issue_of<'a>(scene: &Scene<'a>, record: &'a Record) -> Option<Issue<'a>> {
     let (kept, published_at) = (record.entry.kept.as_ref()?, record.entry.published_at?);
     if record.entry.claims.is_some() {
         // Its pods show what they were made with.
@@ -104,10 +105,14 @@ impl<'s, 'a> Evidence<'s, 'a> {
             TargetId::Secret(name) => Some(name.to_string()),
             TargetId::Vault { .. } => None,
         };
-        let names: Vec<String> = scene.every_target().into_iter().filter_map(name).collect();
-        let account = issue.record.entry.claims.as_ref().and_then(|claims| identity::account_with(scene, claims));
         let declared = scene.request.secret_name();
-        Self { scene, issue, names, declared, account, copies: copies(scene).collect() }
+        // A Secret that says only where to sign in is read by those who sign in by a token.
+        let without = |name: &String| issue.record.entry.claims.is_some() && declared == Some(name.as_str());
+        let names = scene.every_target().into_iter().filter_map(name).filter(|name| !without(name)).collect();
+        let account = issue.record.entry.claims.as_ref().and_then(|claims| identity::account_with(scene, claims));
+        // No copy is made of what was taken out.
+        let copies = copies(scene).filter(|_| issue.record.entry.taken_out_at.is_none()).collect();
+        Self { scene, issue, names, declared, account, copies }
     }
 
     /// Whether a workload was named as one that uses the credential.
@@ -136,7 +141,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
     /// Whether a pod has what it needs to sign in by its identity; none if it is not by that.
     fn signs_in(&self, pod: &PodSeen) -> Option<bool> {
         self.account?;
-        Some(pod.identity.signs_in_as.as_ref() == Some(&self.scene.request.spec.client_id.to_string()))
+        Some(identity::signs_in(self.scene.request, &pod.identity))
     }
 
     /// What a pod lacks that is to sign in by its identity.

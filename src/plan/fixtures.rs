@@ -92,6 +92,13 @@ impl World {
     }
 }
 
+/// A value with a merge patch.
+pub(super) fn merged(value: &Value, patch: &Value) -> Value {
+    let mut merged = value.clone();
+    merge(&mut merged, patch);
+    merged
+}
+
 /// A merge patch (RFC 7396): null takes away.
 fn merge(into: &mut Value, patch: &Value) {
     let Value::Object(fields) = patch else {

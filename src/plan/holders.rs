@@ -45,6 +45,9 @@ pub(super) fn holders<'a>(scene: &Scene<'a>, issue: Issue<'a>, seen: &'a Consume
     let view = View { evidence: Evidence::of(scene, issue), seen };
     let mut holders: Vec<Holder<'a>> = seen.workloads.iter().filter_map(|one| view.of_workload(one)).collect();
     holders.extend(seen.pods.iter().filter_map(|pod| view.of_pod(pod)));
+    if issue.record.entry.taken_out_at.is_some() {
+        return holders; // it is taken out of what is read: copies and outsiders have nothing of that
+    }
     holders.extend(copies(scene).map(|copy| view.of_copy(&copy)));
     let declared = scene.request.spec.consumers.as_ref();
     holders.extend(declared.iter().flat_map(|declared| &declared.external).map(|one| Holder {
@@ -306,6 +309,9 @@ impl<'a> View<'_, 'a> {
         match (pod.lost, pod.terminating_since) {
             (true, _) => format!("pod/{name} is on a node that does not answer, so it may still run"),
             (false, Some(since)) => format!("pod/{name} has been terminating since {since:.0}"),
+            (false, None) if self.evidence.issue.record.entry.taken_out_at.is_some() => {
+                format!("pod/{name} has been running since {begun:.0}, and may have the former key")
+            }
             (false, None) => format!("pod/{name} has been running since {begun:.0}, before it could have the new one"),
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     Rule, Wait,
     certificate::list,
-    due, ending, evidence, federated, forget, holders, issue, proof,
+    due, ending, evidence, federated, forget, former_key, holders, issue, proof,
     readable::{self, Request},
     removable::Removable,
     removal,
@@ -128,7 +128,9 @@ pub(super) fn may_be_written_over(scene: &Scene<'_>, state: &TargetState) -> Rul
 /// uses the former, and whoever reads it from then on is made anew until they have what is declared now.)
 pub(super) fn still_carrying(scene: &Scene<'_>) -> Vec<TargetId> {
     let is_published = |now: &Scene<'_>| now.published().is_some_and(|record| record.entry.published_at.is_some());
-    let taken = if now_declared(scene, is_published) == Some(true) { scene.declared() } else { vec![] };
+    // (Where nothing takes its place, the key is taken out: `former_key` knows who has it.)
+    let has_a_value = scene.request.spec.federated.is_none();
+    let taken = if has_a_value && now_declared(scene, is_published) == Some(true) { scene.declared() } else { vec![] };
     let every = scene.records().flat_map(|record| &record.entry.published_to);
     every.filter(|target| !taken.contains(target)).cloned().collect()
 }
@@ -144,6 +146,7 @@ pub(super) fn is_led_over(scene: &Scene<'_>) -> Ruling {
     if scene.request.kind == CredentialKind::Federated {
         return Ruling::Pass; // who signs in by it is asked for there
     }
+    unless_passed!(former_key::take_out(scene));
     unless_passed!(ending::nobody_uses_it(scene));
     now_declared(scene, |now| somebody_is_known(now, former)).unwrap_or(Ruling::Pass)
 }
@@ -214,8 +217,14 @@ pub(super) fn time_is_up(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
             return Ruling::wait(Reason::Idle, what, None);
         };
         let deadline = after(issue.published_at, scene.policy.rollout.timeout.0);
-        if scene.now >= deadline || with_everybody(now, "the compromised secret").is_ok() {
+        if scene.now >= deadline {
             return Ruling::Pass;
+        }
+        if with_everybody(now, "the compromised secret").is_ok() {
+            match former_key::take_out(scene) {
+                Ruling::Wait(_) => {} // not longer than until then
+                ruling => return ruling,
+            }
         }
         let what = format!(
             "everybody to have what is declared now, but not longer, before {key_id} goes, which is compromised"

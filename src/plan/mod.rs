@@ -5,7 +5,7 @@
 //! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] and [`outcome`] (what can be done, and what it brings),
 //! `scene` (what every rule asks), `issue` and `attempts` (from nothing to a kept credential), `proof` (whether it is any good), `publish` and `target` (where it goes), `due` (why another one is), [`window`] and [`blast`] (what may hold it back), [`evidence`] (who has it), `holders`,
 //! `usage` and `rollout` (who uses it), `gate` (the proofs before an old one goes), `adopt` (one that was there already),
-//! `removal` (the one gate through which credentials leave), `forget` (their records), `certificate` (made first and added afterwards, to a list that is written whole), `federated` (credentials without a value), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with `standing` and
+//! `removal` (the one gate through which credentials leave), `forget` (their records), `certificate` (made first and added afterwards, to a list that is written whole), `federated` (credentials without a value), `former_key` (that of a secret in a Secret that stays without it), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with `standing` and
 //! `told` (what people see).
 
 pub mod admit;
@@ -19,6 +19,7 @@ pub mod evidence;
 mod federated;
 pub mod fold;
 mod forget;
+mod former_key;
 mod gate;
 mod holders;
 mod issue;

@@ -179,6 +179,7 @@ pub fn refusal(request: &Request<'_>, policy: &Policy) -> Option<Refusal> {
         .or_else(|| overlap_too_long(policy))
         .or_else(|| proof_too_long(&policy.verification))
         .or_else(|| no_time_to_roll(&policy.rollout))
+        .or_else(|| nothing_for_a_vault(request))
         .or_else(|| {
             let (field, windows) = windows(request);
             window::refusal(field, windows)
@@ -231,6 +232,16 @@ fn proof_too_long(proof: &EffectiveVerification) -> Option<String> {
              time, for example timeout: 15m.",
             proof.consecutive_successes, proof.interval, proof.timeout
         )
+    })
+}
+
+/// The API server refuses this too, but not of what it has stored before.
+fn nothing_for_a_vault(request: &Request<'_>) -> Option<String> {
+    let vaults = request.spec.publish.as_ref().is_some_and(|publish| !publish.key_vaults.is_empty());
+    (vaults && request.spec.federated.is_some()).then(|| {
+        "spec.publish.keyVaults is declared beside spec.federated. An entry of a Key Vault has one value, the credential, and \
+         a federated resource has none. Remove spec.publish.keyVaults; spec.publish.secret says where to sign in, and as what."
+            .to_owned()
     })
 }
 

@@ -16,6 +16,14 @@ use crate::{
 pub(super) fn publish(scene: &Scene<'_>) -> Ruling {
     let Some(record) = scene.published() else { return Ruling::Pass };
     let Some(kept) = &record.entry.kept else { return Ruling::Pass };
+    if record.entry.taken_out_at.is_some() {
+        // It is declared again before it went: whoever started meanwhile does not have it.
+        let entry = Scene::rewritten(record, |entry| {
+            (entry.taken_out_at, entry.published_at, entry.proven_at) = (None, None, None);
+            entry.again = entry.again.saturating_add(1);
+        });
+        return scene.effect(Step::Note { record: Box::new(record.clone()), entry, finalized: record.finalized });
+    }
     unless_passed!(nothing_later_was(scene));
     let declared = scene.declared();
     if declared.iter().any(|target| !record.entry.published_to.contains(target)) {
@@ -133,7 +141,7 @@ fn not_ahead(scene: &Scene<'_>, record: &Record, id: &TargetId, state: &TargetSt
 
 /// What this process has removed is published nowhere anew, even if it is the last that the records still know: whoever
 /// starts meanwhile waits, and does not keep what nobody can sign in with.
-fn not_removed(scene: &Scene<'_>, kept: &Kept) -> Ruling {
+pub(super) fn not_removed(scene: &Scene<'_>, kept: &Kept) -> Ruling {
     let Kept { key_id, .. } = kept;
     if !scene.seen.mine.removed.contains_key(key_id) {
         return Ruling::Pass;
@@ -149,7 +157,7 @@ fn is_of(mark: &Mark, scene: &Scene<'_>, record: &Record) -> bool {
 
 /// A record that says it is published is believed only with our mark on its credential in Graph, or our own memory of
 /// having kept it: anybody who may create Secrets could write one, with a value of their own that signs in.
-fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
+pub(super) fn authentic(scene: &Scene<'_>, record: &Record, kept: &Kept) -> Ruling {
     let own =
         scene.seen.mine.attempts.iter().any(|own| {
             own.sequence == record.entry.sequence && own.fate == Fate::Kept && record.entry.knows(&own.nonce)

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use super::{
     adopt,
     certificate::list,
-    due, ending, gate, migrate,
+    due, ending,
+    federated::coordinates,
+    gate, migrate,
     removable::Removable,
     scene::{Ruling, Scene, after, before, unless_passed},
     step::Step,
@@ -322,8 +324,8 @@ pub(super) fn nothing_carries(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
 /// A target that carries this credential, by reads of a moment ago, or why that cannot be said.
 pub(super) fn carrier(scene: &Scene<'_>, key_id: KeyId) -> Result<Option<TargetId>, Ruling> {
     for id in scene.every_target() {
-        let wanted = scene.published().map(|record| record.entry.sequence);
-        match scene.target(&id, wanted)? {
+        let wanted = coordinates::to_be_carried(scene, &id).or_else(|| scene.published());
+        match scene.target(&id, wanted.map(|record| record.entry.sequence))? {
             TargetState::Present(carried) if carried.key_id == Some(key_id) => return Ok(Some(id)),
             TargetState::Troubled(trouble) => {
                 return Err(Ruling::wait(trouble.reason, format!("a look at {id}: {}", trouble.message), None));

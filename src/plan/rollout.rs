@@ -23,7 +23,8 @@ pub(super) fn bring_to_everybody(scene: &Scene<'_>) -> Ruling {
     if issue.record.entry.proven_at.is_some() {
         return Ruling::Pass;
     }
-    if issue.record.entry.adopted.is_some() && issue.record.entry.claims.is_none() {
+    let entry = &issue.record.entry;
+    if entry.adopted.is_some() && entry.claims.is_none() && entry.taken_out_at.is_none() {
         return note_that_everybody_has_it(scene, issue.record); // what they have is what was adopted
     }
     if issue.record.entry.replaces.is_some() {
@@ -102,6 +103,9 @@ fn is_current(scene: &Scene<'_>, seen: SeenBy) -> bool {
 
 /// No watch shows what another tool copies, so a copy is looked at now and then.
 pub(super) fn look_at_copies(scene: &Scene<'_>, issue: Issue<'_>) -> Ruling {
+    if issue.record.entry.taken_out_at.is_some() {
+        return Ruling::Pass;
+    }
     let key_id = issue.kept.key_id;
     let is_recent = |copy: &CopyId| {
         let seen = scene.seen.mine.copies.get(copy).filter(|seen| seen.key_id == key_id);

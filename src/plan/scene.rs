@@ -132,7 +132,9 @@ impl<'a> Scene<'a> {
     /// Everything that was ever published to, and everything that will be.
     pub(super) fn every_target(&self) -> Vec<TargetId> {
         let mut every = self.declared();
-        every.extend(self.seen.records.list.iter().flat_map(|record| record.entry.published_to.iter().cloned()));
+        // Where something federated was published, nobody could take a credential from.
+        let records = self.seen.records.list.iter().filter(|record| record.entry.claims.is_none());
+        every.extend(records.flat_map(|record| record.entry.published_to.iter().cloned()));
         every.sort_unstable();
         every.dedup();
         every

@@ -428,6 +428,9 @@ impl fmt::Display for Step {
             Self::Adopt { entry, .. } => write!(out, "adopt a credential as {}", entry.sequence),
             Self::SignIn { key_id, .. } => write!(out, "sign in with {key_id}"),
             Self::Note { record, .. } => write!(out, "note in {} how far it is", record.entry.name()),
+            Self::Publish { record, target, .. } if record.entry.claims.is_some() => {
+                write!(out, "publish to {target} where to sign in, and as what")
+            }
             Self::Publish { record, target, .. } => {
                 write!(out, "publish credential {} to {target}", record.entry.sequence)
             }

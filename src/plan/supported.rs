@@ -6,13 +6,10 @@ use crate::api::{EntraAppCredentialSpec, Reason, publish::VaultObjectType};
 
 type Asked = fn(&EntraAppCredentialSpec) -> bool;
 
-const NOT_YET: [(&str, Asked); 2] = [
-    ("publish.keyVaults with objectType: Certificate", |spec| {
-        let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-        vaults.any(|one| one.object_type == Some(VaultObjectType::Certificate))
-    }),
-    ("publish beside federated", |spec| spec.federated.is_some() && spec.publish.is_some()),
-];
+const NOT_YET: [(&str, Asked); 1] = [("publish.keyVaults with objectType: Certificate", |spec| {
+    let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
+    vaults.any(|one| one.object_type == Some(VaultObjectType::Certificate))
+})];
 
 /// Which fields are asked for in vain.
 #[must_use]

@@ -1,7 +1,10 @@
 //! Templates are read before anything is minted, so that a mistake in one is told at once and not in the middle.
 
 use super::{Refusal, readable::Request};
-use crate::{api::Reason, facts::Template};
+use crate::{
+    api::{Reason, grant::CredentialKind},
+    facts::Template,
+};
 
 /// Which template cannot be read, and why.
 #[must_use]
@@ -14,5 +17,16 @@ pub fn refusal(request: &Request<'_>) -> Option<Refusal> {
     let (field, why) = keys
         .chain(entries)
         .find_map(|(field, text)| Some((field, Template::parse(text.as_str(), request.kind).err()?)))?;
-    Some(Refusal::new(Reason::InvalidTemplate, format!("{field}: {why}")))
+    Some(Refusal::new(Reason::InvalidTemplate, format!("{field}: {why}{}", beside(request.kind))))
+}
+
+/// Why there is less than elsewhere.
+const fn beside(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Federated => {
+            ". A federated resource has no secret: whoever signs in by a token needs none, and what is published says only \
+             where to sign in, and as what. Take the placeholder out, or declare clientSecret"
+        }
+        CredentialKind::ClientSecret | CredentialKind::Certificate => "",
+    }
 }

@@ -76,9 +76,10 @@ fn a_template_that_cannot_be_read_is_told_before_anything_is_minted() {
 
 #[test]
 fn each_field_that_is_not_acted_on_is_named() {
-    let federated = json!({"identities": [{"name": "api", "serviceAccount": {"name": "api"}}]});
-    let asking = json!({"clientSecret": null, "federated": federated, "publish": {"secret": {}}});
-    refused(&world().asking(&asking), Reason::NotSupportedYet, &["spec.publish beside federated"]);
+    let vault = json!({"vaultUrl": VAULT, "name": "payments-api", "objectType": "Certificate"});
+    let asking = json!({"clientSecret": null, "certificate": {"generate": {}}, "publish": {"keyVaults": [vault]}});
+    let words = "spec.publish.keyVaults with objectType: Certificate";
+    refused(&world().asking(&asking), Reason::NotSupportedYet, &[words]);
 }
 
 #[test]

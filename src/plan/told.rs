@@ -124,7 +124,11 @@ fn one_target(scene: &Scene<'_>, target: &TargetId, before: &[TargetStatus]) -> 
     let record = scene.published();
     let kept = record.and_then(|record| record.entry.kept.as_ref());
     let seen = scene.seen.targets.get(target).map(|looked| &looked.found);
-    let has_it = seen.zip(kept).is_some_and(|(state, kept)| publish::carries(state, kept));
+    let has_it = if scene.request.kind == CredentialKind::Federated {
+        seen.is_some_and(|state| federated::coordinates::is_as_wanted(scene, target, state))
+    } else {
+        seen.zip(kept).is_some_and(|(state, kept)| publish::carries(state, kept))
+    };
     let failing = |work| scene.seen.mine.failing.get(&work).map(|failing| failing.trouble.message.clone());
     let obstacle = seen.filter(|_| !has_it).and_then(|state| super::target::obstacle(scene, target, state));
     let problem = failing(Work::Target(target.clone()))

@@ -50,10 +50,20 @@ impl Act<'_> {
 
     /// What a Secret is to be. One under a name that is not declared any more is only looked at.
     async fn wanted(&self, name: &str, record: &Record, values: &Values) -> Result<Wanted, Trouble> {
-        let value = self.value(record, values).await?;
-        let connection = self.connection().await?;
-        let issued = Issued { entry: &record.entry, value: &value, authority_host: connection.cloud.authority() };
-        let mut wanted = Wanted::new(self.declared_secret(), &issued).map_err(|why| unpublishable(&why))?;
+        let entry = &record.entry;
+        let mut wanted = if entry.claims.is_some() {
+            let connection = self.connection().await?;
+            Wanted::without_credential(self.declared_secret(), entry, connection.cloud.authority())
+        } else {
+            let value = self.value(record, values).await?;
+            let connection = self.connection().await?;
+            Wanted::new(
+                self.declared_secret(),
+                &Issued { entry, value: &value, authority_host: connection.cloud.authority() },
+            )
+        }
+        .map_err(|why| unpublishable(&why))?;
+        wanted.leaving = entry.claims.is_none() && self.spec.federated.is_some();
         name.clone_into(&mut wanted.name);
         Ok(wanted)
     }

@@ -152,7 +152,9 @@ pub fn consumers(town: &Town, cluster: &Cluster, seen: SeenBy) -> Consumers {
 
 fn reading(target: &TargetId) -> Option<Reading> {
     match target {
-        TargetId::Secret(name) => Some(Reading { secret: name.to_string(), key: None, by: Means::Start }),
+        TargetId::Secret(name) => {
+            Some(Reading { secret: name.to_string(), key: None, by: Means::Start, needs_it: false })
+        }
         TargetId::Vault { .. } => None,
     }
 }

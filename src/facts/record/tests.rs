@@ -34,7 +34,7 @@ prop_compose! {
         resource in "[a-z]{1,20}", (tenant, client, key) in (ids(), ids(), option::of(ids())), sequence in 1_u32..,
         attempts in vec(attempts(), 1..4), (issued, expires) in (times(), option::of(times())),
         stage in select(vec![Stage::Unpublished, Stage::Publishing, Stage::Abandoned]), published_to in vec(places(), 0..3),
-        replaces in option::of(ids()), marks in (option::of(times()), option::of(times()), option::of(times()), option::of(times()), option::of(times())),
+        replaces in option::of(ids()), marks in (option::of(times()), option::of(times()), option::of(times()), option::of(times()), option::of(times()), option::of(times())),
         cause in option::of(select(Cause::ALL)), adopted in option::of(select(vec![Adopted::Certain, Adopted::OneOfSeveral])), again in 0_u32..3,
         is_certificate in any::<bool>(), claims in option::of((".{0,40}", ".{0,40}", ".{0,40}")),
         kind in select(vec![CredentialKind::ClientSecret, CredentialKind::Certificate, CredentialKind::Federated]),
@@ -44,7 +44,7 @@ prop_compose! {
             client_id: ClientId(client), kind, sequence: Sequence(sequence), attempts, stage, published_to,
             kept: key.map(|key| Kept { key_id: KeyId(key), issued_at: issued, expires_at: expires, thumbprint: is_certificate.then(|| Thumbprint::of(issued.to_string().as_bytes())) }),
             replaces: replaces.map(KeyId), verified_at: marks.0, published_at: marks.1, proven_at: marks.2, abandoned_at: marks.3,
-            retired_at: marks.4, cause, adopted, again,
+            retired_at: marks.4, taken_out_at: marks.5, cause, adopted, again,
             claims: claims.map(|(issuer, subject, audience)| Claims { issuer, subject, audience }),
         }
     }

@@ -8,8 +8,9 @@ use crate::{
         EntraAppCredentialSpec,
         kinds::{FederatedServiceAccount, Identity as Declared},
     },
-    facts::{Claims, Sibling},
+    facts::{self, Claims, Sibling},
     plan::{
+        readable::Request,
         scene::{Ruling, Scene},
         step::Step,
     },
@@ -38,6 +39,13 @@ pub(in crate::plan) fn accounts(spec: &EntraAppCredentialSpec) -> impl Iterator<
 pub(in crate::plan) fn account_with<'a>(scene: &Scene<'a>, wanted: &Claims) -> Option<&'a str> {
     let found = known(scene).into_iter().find(|identity| identity.claims == *wanted)?;
     found.account.map(|account| account.name.as_str())
+}
+
+/// Whether a pod signs in as the application with a token of its own: it is told so, or the Secret says so that is declared.
+pub(in crate::plan) fn signs_in(request: &Request<'_>, identity: &facts::Identity) -> bool {
+    let told = identity.signs_in_as.as_deref();
+    let by_secret = request.secret_name().and_then(|name| told?.strip_prefix("secret/").map(|by| by == name));
+    told == Some(request.spec.client_id.to_string().as_str()) || by_secret == Some(true)
 }
 
 /// Every `ServiceAccount` of this namespace that signs in as the application, or did.

@@ -3,10 +3,11 @@
 //! one beside the old. One of the same claims that somebody else has made will do.
 //!
 //! Reading order: [`identity`] (whose tokens are to be accepted), `set_up` (the record and the credential), `proof`
-//! (whether Entra takes a token), `account` (as whom pods sign in), `withdraw` (what is not declared any more), [`fold`],
+//! (whether Entra takes a token), `account` (as whom pods sign in), `coordinates` (the Secret that says so), `withdraw` (what is not declared any more), [`fold`],
 //! `told`. Who uses it, and how they are restarted, is in `evidence`, `holders` and `rollout`, as for every other kind.
 
 mod account;
+pub(super) mod coordinates;
 pub(super) mod fold;
 pub(super) mod identity;
 mod proof;
@@ -27,10 +28,11 @@ use crate::{
 };
 
 /// What is done for a resource with federated identities.
-pub(super) const RULES: [Rule; 8] = [
+pub(super) const RULES: [Rule; 9] = [
     ending::detain,              // before there is anything to clear up
     ending::keep_the_evidence,   // of what is ours, if it is to be removed with the resource
     set_up::set_up,              // each identity: record, credential, proof, account
+    coordinates::keep_published, // the Secret that says where to sign in, if it is asked for
     rollout::bring_to_everybody, // pods that were made before their account said as whom they sign in
     withdraw::close,             // records of what was never used
     withdraw::withdraw,          // what is not declared any more
@@ -43,8 +45,9 @@ pub(super) const LAST_RULES: [Rule; 5] =
     [withdraw::close, withdraw::settle, withdraw::withdraw, withdraw::forget, forget::let_finalizers_go];
 
 /// What is done for one that is being deleted and says that its credentials are to go with it.
-pub(super) const ENDING_RULES: [Rule; 7] = [
+pub(super) const ENDING_RULES: [Rule; 8] = [
     ending::leave, // unless it is to keep them after all
+    ending::take_the_secret,
     withdraw::close,
     withdraw::withdraw,
     withdraw::forget,
@@ -101,11 +104,13 @@ pub(super) fn with_everybody(scene: &Scene<'_>, leaving: &str) -> Result<Timesta
 
 /// Whether a pod signs in by what is federated, or somebody outside does, who has said so.
 pub(super) fn signs_somebody_in(scene: &Scene<'_>, consumers: &Consumers) -> bool {
-    let client_id = Some(scene.request.spec.client_id.to_string());
     identity::known(scene).iter().any(|identity| match identity.account {
         Some(account) => {
             let account = account.name.as_str();
-            consumers.pods.iter().any(|pod| pod.identity.account == account && pod.identity.signs_in_as == client_id)
+            consumers
+                .pods
+                .iter()
+                .any(|pod| pod.identity.account == account && identity::signs_in(scene.request, &pod.identity))
         }
         None => true, // nothing goes before it is confirmed
     })

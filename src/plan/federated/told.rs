@@ -1,6 +1,7 @@
 //! What people read of federated identities. Only a report.
 
 use super::{
+    coordinates,
     identity::{Identity, known},
     marked,
     proof::{Means, means},
@@ -55,7 +56,7 @@ fn proof(scene: &Scene<'_>, identity: &Identity<'_>, record: Option<&Record>) ->
 /// What `Ready` says when it is.
 pub(in crate::plan) fn in_use(scene: &Scene<'_>) -> String {
     let named: Vec<String> = known(scene).iter().map(|identity| told(scene, identity)).collect();
-    format!("Application {} accepts {}.", scene.request.spec.client_id, named.join(", "))
+    format!("Application {} accepts {}.{}", scene.request.spec.client_id, named.join(", "), coordinates::said(scene))
 }
 
 fn told(scene: &Scene<'_>, identity: &Identity<'_>) -> String {
@@ -101,7 +102,8 @@ pub(in crate::plan) fn standing(scene: &Scene<'_>, waits: &[Wait]) -> Standing {
     let all_in_use = !records.is_empty() && records.iter().copied().all(in_use);
     let keeps_out = waits.iter().find(|wait| keeps_pods_out(wait.reason));
     let keeps_out = keeps_out.map(|wait| (wait.reason, wait.waiting_for.clone()));
-    let broken = keeps_out.or_else(|| migrate::about_to_break(scene, waits));
+    let unpublished = if all_in_use { coordinates::lacking(scene) } else { None };
+    let broken = keeps_out.or_else(|| migrate::about_to_break(scene, waits)).or(unpublished);
     let ready = all_in_use && broken.is_none();
     let stage = stage(scene, waits, &records, all_in_use);
     let first = || waits.first().map(|wait| (wait.reason, wait.waiting_for.clone()));

@@ -149,7 +149,13 @@ pub(super) fn standing(scene: &Scene<'_>, wanted: &[Identity<'_>], credential: &
         Stage::Unpublished => Standing::Needed,
         Stage::Publishing if is_wanted => Standing::Needed,
         Stage::Publishing if scene.seen.gone => Standing::Needed, // what was used stays when its resource goes
-        Stage::Publishing if ending::is_ending(scene.seen) => Standing::Leaving(Removable::Revoked),
+        Stage::Publishing if ending::is_ending(scene.seen) => {
+            if ending::revokes(scene.request.spec) {
+                Standing::Leaving(Removable::Revoked)
+            } else {
+                Standing::Needed
+            }
+        }
         Stage::Publishing if scene.request.former => Standing::Leaving(Removable::Migrated),
         Stage::Publishing if successor(scene, wanted, credential.claims.as_ref()).is_some() => {
             Standing::Leaving(Removable::Replaced)
@@ -282,7 +288,7 @@ fn user(seen: &Consumers, scene: &Scene<'_>, account: &str) -> Option<String> {
         let stays = (scene.request.former || one.progress.desired > 0) && one.hindrance != Some(Hindrance::Deleting);
         is_told && stays && one.identity.account == account && one.identity.asks
     };
-    let does = |pod: &&PodSeen| pod.identity.account == account && pod.identity.signs_in_as == client_id;
+    let does = |pod: &&PodSeen| pod.identity.account == account && identity::signs_in(scene.request, &pod.identity);
     let workload =
         seen.workloads.iter().find(will).map(|one| format!("{} to be deleted, scaled to zero or rid of it", one.id));
     let schedule = || {
@@ -313,7 +319,8 @@ pub(super) fn forget(scene: &Scene<'_>) -> Ruling {
 /// Whether the credential of a record is never to be used again.
 fn is_over(scene: &Scene<'_>, wanted: &[Identity<'_>], record: &Record) -> bool {
     let is_wanted = wanted.iter().any(|one| Some(&one.claims) == record.entry.claims.as_ref());
-    let stays = scene.seen.gone && record.entry.stage == Stage::Publishing;
+    let goes = !scene.seen.gone && (!ending::is_ending(scene.seen) || ending::revokes(scene.request.spec));
+    let stays = !goes && record.entry.stage == Stage::Publishing;
     record.entry.retired_at.is_some() || record.entry.stage == Stage::Abandoned || (!is_wanted && !stays)
 }
 
@@ -348,7 +355,8 @@ fn forget_one(scene: &Scene<'_>, record: &Record) -> Ruling {
 
 /// The resource goes when everything that is to go with it has gone.
 pub(super) fn let_go(scene: &Scene<'_>) -> Ruling {
-    if scene.records().next().is_some() {
+    unless_passed!(ending::take_the_secret(scene));
+    if ending::revokes(scene.request.spec) && scene.records().next().is_some() {
         return Ruling::Pass;
     }
     ending::let_go(scene)

@@ -99,7 +99,7 @@ fn by_hand() -> Credential {
 }
 
 fn reading(secret: &str) -> Vec<Reading> {
-    vec![Reading { secret: secret.into(), key: None, by: Means::Start }]
+    vec![Reading { secret: secret.into(), key: None, by: Means::Start, needs_it: false }]
 }
 
 fn pod(name: &str, reads: Vec<Reading>) -> PodSeen {

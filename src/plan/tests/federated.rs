@@ -11,6 +11,8 @@ use crate::{
     plan::{Outcome, fold::fold},
 };
 
+mod coordinates;
+mod former_key;
 mod leaving;
 mod migration;
 mod place;

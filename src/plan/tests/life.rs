@@ -170,7 +170,7 @@ fn workload(name: &str, with: Option<u32>) -> WorkloadSeen {
 }
 
 pub(super) fn reading() -> Reading {
-    Reading { secret: "payments-api".into(), key: None, by: Means::Start }
+    Reading { secret: "payments-api".into(), key: None, by: Means::Start, needs_it: false }
 }
 
 fn pod(name: &str, of: Option<&str>, started_at: Timestamp) -> PodSeen {

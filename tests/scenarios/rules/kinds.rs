@@ -123,6 +123,15 @@ pub(super) fn about_identities() -> Vec<Rule> {
             "must be a Kubernetes name",
             federated(json!([account("a", "payments.api")])),
         ),
+        credential(
+            "what has no value is kept in no vault",
+            merged(
+                federated(json!([account("a", "a")])),
+                &vaults(json!([{"vaultUrl": VAULT, "name": "payments-api"}])),
+            ),
+            "spec.publish.keyVaults keeps values of credentials, and federated credentials have none",
+            merged(federated(json!([account("a", "a")])), &publishing(json!({"name": "payments-api"}))),
+        ),
     ]
 }
 

@@ -8,8 +8,8 @@ use super::super::*;
 use crate::{
     api::consumers::WorkloadKind,
     facts::{
-        AccountSeen, Application, Claims, Consumers, Effect, Exchange, Federated, Identity, Maker, PodSeen, Progress,
-        ScheduleSeen, SeenBy, WorkloadId, WorkloadSeen,
+        AccountSeen, Application, Carried, Claims, Consumers, Effect, Exchange, Federated, Holder, Identity, Maker,
+        PodSeen, Progress, ScheduleSeen, SeenBy, WorkloadId, WorkloadSeen,
     },
     plan::{Outcome, fold::fold},
 };
@@ -22,6 +22,10 @@ pub struct Place {
     pub now: Timestamp,
     pub issuer: &'static str,
     pub accepts: Vec<Federated>,
+    /// What is published.
+    pub published: BTreeMap<TargetId, There>,
+    /// The keys that pods have, by their names.
+    pub holding: BTreeMap<String, KeyId>,
     /// Its secrets, if it ever had any.
     pub application: Option<Application>,
     pub accounts: BTreeMap<String, AccountSeen>,
@@ -33,6 +37,21 @@ pub struct Place {
     /// What an exchange brings.
     pub exchange: fn(&Self, &Claims) -> Exchange,
     pub done: Vec<String>,
+}
+
+/// What a Secret has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct There {
+    /// The key in it; none if it says only where to sign in.
+    pub key: Option<KeyId>,
+    /// The key that was there before.
+    pub before: Option<KeyId>,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// Whether it bears our label.
+    pub ours: bool,
+    /// Whether somebody has changed a value.
+    pub edited: bool,
 }
 
 pub fn api() -> Value {
@@ -82,6 +101,8 @@ impl Place {
             now: MORNING,
             issuer: ISSUER,
             accepts: vec![],
+            published: BTreeMap::new(),
+            holding: BTreeMap::new(),
             application: None,
             accounts: BTreeMap::new(),
             workloads: vec![],
@@ -187,11 +208,22 @@ impl Place {
                 Outcome::Established(added)
             }
             Step::Exchange { claims, .. } => Outcome::Exchanged((self.exchange)(self, claims)),
-            Step::ReadTarget { .. } => Outcome::Target(Looked { at, found: TargetState::Absent }),
+            Step::ReadTarget { target, wanted } => {
+                let wanted =
+                    wanted.and_then(|number| self.seen.records.list.iter().find(|one| one.entry.sequence == number));
+                Outcome::Target(Looked { at, found: self.target(target, wanted.map(|record| &record.entry)) })
+            }
+            Step::Unpublish { target, .. } => {
+                self.published.remove(target);
+                Outcome::Target(Looked { at, found: TargetState::Absent })
+            }
+            Step::Publish { record, target, .. } => self.publish(target, &record.entry),
             Step::ReadApplication => {
                 Outcome::Application(Looked { at, found: self.application.clone().expect("an application") })
             }
             Step::Remove { key_id, .. } => {
+                self.holding.retain(|name, _| self.pods.iter().any(|pod| pod.name == *name));
+                assert!(self.holding.values().all(|held| held != key_id), "{:?} have {key_id}", self.holding);
                 let application = self.application.as_mut().expect("an application");
                 application.credentials.retain(|one| one.key_id != *key_id);
                 Outcome::Removed
@@ -216,10 +248,62 @@ impl Place {
         workload.annotations.insert("keywright.dev/payments-api".into(), mark.to_owned());
         let account = workload.identity.account.clone();
         let told = self.accounts[&account].client_id.clone().filter(|_| self.gives_tokens);
-        let made = PodSeen { maker: Some(Maker::Workload(id.clone())), ..pod("new", &account, told.as_deref()) };
+        let name = format!("new-{}", self.done.len());
+        let made = PodSeen {
+            maker: Some(Maker::Workload(id.clone())),
+            reads: workload.reads.clone(),
+            created_at: self.now,
+            started_at: Some(self.now),
+            annotations: workload.annotations.clone(),
+            ..pod(&name, &account, told.as_deref())
+        };
         self.pods.retain(|one| one.maker != made.maker);
+        let workload = workload.clone();
+        self.starts(&made);
         self.pods.push(made);
-        Outcome::Rolled(Some(Box::new(workload.clone())))
+        Outcome::Rolled(Some(Box::new(workload)))
+    }
+
+    /// A pod reads what its node has, which may be what was there before.
+    pub fn starts(&mut self, pod: &PodSeen) {
+        let read = pod.reads.iter().find_map(|one| self.published.get(&TargetId::Secret(one.secret.as_str().into())));
+        let Some(there) = read else { return };
+        let settled = self.now > there.since + SignedDuration::try_from(Timing::REAL.settle).unwrap();
+        let held = if settled { there.key } else { there.key.or(there.before) };
+        if let Some(key) = held {
+            self.holding.insert(pod.name.clone(), key);
+        }
+    }
+
+    fn target(&self, id: &TargetId, wanted: Option<&Entry>) -> TargetState {
+        let Some(there) = self.published.get(id) else { return TargetState::Absent };
+        let of = self.seen.records.list.iter().map(|one| &one.entry);
+        let mut of = of.filter(|one| there.key.is_some() && one.kept.as_ref().map(|kept| kept.key_id) == there.key);
+        let of = of.next();
+        let key = |entry: &Entry| entry.kept.as_ref().map(|kept| kept.key_id).filter(|_| entry.claims.is_none());
+        TargetState::Present(Carried {
+            holder: if there.ours { Holder::Owned(self.seen.owner.clone()) } else { Holder::Unowned },
+            key_id: there.key,
+            sequence: of.map(|entry| entry.sequence),
+            nonce: of.map(|entry| entry.attempts[0].nonce.clone()),
+            agrees: there.ours && !there.edited && wanted.is_some_and(|entry| key(entry) == there.key),
+            obstacle: None,
+            version: "7".into(),
+            uid: Some("u".into()),
+        })
+    }
+
+    fn publish(&mut self, id: &TargetId, entry: &Entry) -> Outcome {
+        let key = entry.kept.as_ref().map(|kept| kept.key_id).filter(|_| entry.claims.is_none());
+        let before = self.published.get(id).and_then(|there| there.key);
+        self.published.insert(id.clone(), There { key, before, since: self.now, ours: true, edited: false });
+        Outcome::Target(Looked { at: self.now, found: self.target(id, Some(entry)) })
+    }
+
+    /// A watch shows that somebody has written a Secret.
+    pub fn edit(&mut self, id: &TargetId, change: impl FnOnce(&mut There)) {
+        self.seen.targets.remove(id);
+        change(self.published.get_mut(id).expect("a Secret"));
     }
 
     fn written(&self, entry: Entry, finalized: bool) -> Outcome {
