@@ -14,6 +14,7 @@ mod boundaries;
 mod certificates;
 mod certified;
 mod claims;
+mod coordinates;
 mod crowds;
 mod dead;
 mod drift;
@@ -103,6 +104,7 @@ fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
             every_request_of_a_rotation_may_be_the_last
             every_request_of_a_set_up_of_federation_may_be_the_last
             every_request_on_the_way_to_no_secret_may_be_the_last
+            every_request_that_takes_a_key_out_of_a_secret_may_be_the_last
             every_request_in_the_life_of_a_certificate_may_be_the_last;
         weather: every_fault_at_every_request_ends_the_same;
     );
@@ -181,6 +183,12 @@ fn of_federations(shared: &Arc<Shared>) -> Vec<Trial> {
             a_secret_stays_where_no_webhook_gives_pods_a_token
             one_that_is_declared_again_on_the_way_is_what_it_was
             a_resource_that_revokes_takes_both_kinds_with_it;
+        coordinates:
+            a_federated_resource_says_where_to_sign_in_and_is_repaired_without_any_mint
+            a_key_is_taken_out_under_its_readers_and_the_secret_goes_by_itself
+            a_key_stays_while_a_pod_reads_it_that_has_no_token
+            whoever_could_not_start_without_the_key_is_not_restarted_until_git_has_changed_it
+            a_secret_that_is_declared_again_after_its_key_was_taken_out_comes_back_to_its_readers;
         outsiders:
             one_that_is_granted_is_used_and_said_to_be_unproven
             one_that_is_not_granted_is_told_and_set_up_when_it_is

@@ -8,7 +8,7 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use libtest_mimic::Failed;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     federation::{accepts, accepts_so_many, account},
@@ -24,13 +24,18 @@ async fn grant_both(firm: &Firm) -> Result<(), Failed> {
 
 /// A firm whose two pods sign in with a secret. They ask for a token, too, and nobody tells them for which application.
 pub async fn with_secret(town: &Town, name: &str) -> Result<(Firm, Operator), Failed> {
+    let container = json!({"name": "app", "envFrom": [{"secretRef": {"name": RESOURCE}}]});
+    with_secret_read_by(town, name, &container).await
+}
+
+/// The same with pods of such a container.
+pub async fn with_secret_read_by(town: &Town, name: &str, container: &Value) -> Result<(Firm, Operator), Failed> {
     let firm = town.federating(name, true).await?;
     grant_both(&firm).await?;
     firm.service_account("api", None).await?;
     firm.resource(RESOURCE, &json!({"spec": {"retirement": {"minOverlap": "1s"}}})).await?;
     let operator = firm.operator().await?;
     firm.told(RESOURCE, "Published").await?;
-    let container = json!({"name": "app", "envFrom": [{"secretRef": {"name": RESOURCE}}]});
     let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
     firm.run_federated_with("Deployment", "web", 2, "api", &patch).await?;
     firm.pods_sign_in(2).await?;
@@ -65,7 +70,7 @@ async fn reads_it(firm: &Firm) -> Result<bool, Failed> {
 }
 
 /// Wait until the application has so many secrets.
-async fn has_secrets(firm: &Firm, count: usize) -> Result<(), Failed> {
+pub async fn has_secrets(firm: &Firm, count: usize) -> Result<(), Failed> {
     firm.until(|| async {
         let there = firm.azure.passwords(&firm.payments).map_err(chain)?.len();
         Ok(if there == count { Ok(()) } else { Err(format!("{count} secrets should be there, but {there} are")) })
@@ -74,7 +79,7 @@ async fn has_secrets(firm: &Firm, count: usize) -> Result<(), Failed> {
 }
 
 /// Wait until there are so many records.
-async fn has_records(firm: &Firm, count: usize) -> Result<(), Failed> {
+pub async fn has_records(firm: &Firm, count: usize) -> Result<(), Failed> {
     firm.until(|| async {
         let there = firm.records().await?.len();
         Ok(if there == count { Ok(()) } else { Err(format!("there are {there} records")) })

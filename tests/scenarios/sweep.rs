@@ -23,10 +23,11 @@ use serde_json::json;
 
 use crate::{
     certificates,
+    coordinates::{ends_without_key, federate_in_place, is_led_in_place},
     federation::{declared, ends_in_use},
     migration::{ends_without_secrets, federate, lead_over, with_secret},
     rotation::{demand, has_ended},
-    town::{Course, PATIENCE, RESOURCE, Side, Town, chain, in_lanes, insist},
+    town::{Course, Firm, PATIENCE, RESOURCE, Side, Town, chain, in_lanes, insist},
 };
 
 /// In so many firms rotations are cut short, one after another.
@@ -185,13 +186,62 @@ async fn killed_in_set_up(town: &Town, name: String, point: Point, side: Side) -
     Ok(Swept { point, side, killed, minted: 1, took: began.elapsed() })
 }
 
+/// How a secret is left behind.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Git takes the Secret out of the pods.
+    OutOfPods,
+    /// The operator takes the key out of the Secret.
+    OutOfSecret,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OutOfPods => "lead",
+            Self::OutOfSecret => "take",
+        }
+    }
+
+    /// Declare what is to be instead.
+    async fn begins(self, firm: &Firm) -> Result<(), Failed> {
+        match self {
+            Self::OutOfPods => federate(firm).await,
+            Self::OutOfSecret => federate_in_place(firm).await,
+        }
+    }
+
+    /// Whatever people do on the way.
+    async fn is_led(self, firm: &Firm) -> Result<(), Failed> {
+        match self {
+            Self::OutOfPods => lead_over(firm).await,
+            Self::OutOfSecret => is_led_in_place(firm).await,
+        }
+    }
+
+    async fn ends(self, firm: &Firm, operator: &Operator) -> Result<(), Failed> {
+        match self {
+            Self::OutOfPods => ends_without_secrets(firm, operator).await,
+            Self::OutOfSecret => ends_without_key(firm, operator).await,
+        }
+    }
+}
+
 pub async fn every_request_on_the_way_to_no_secret_may_be_the_last(town: Town) -> Result<(), Failed> {
+    every_request_on_the_way(&town, Way::OutOfPods).await
+}
+
+pub async fn every_request_that_takes_a_key_out_of_a_secret_may_be_the_last(town: Town) -> Result<(), Failed> {
+    every_request_on_the_way(&town, Way::OutOfSecret).await
+}
+
+async fn every_request_on_the_way(town: &Town, way: Way) -> Result<(), Failed> {
     let began = Instant::now();
-    let (calm, operator) = with_secret(&town, "lead-calm").await?;
+    let (calm, operator) = with_secret(town, &format!("{}-calm", way.name())).await?;
     let (asked, called) = (calm.proxy.journal().len(), calm.azure.journal().len());
-    federate(&calm).await?;
-    lead_over(&calm).await?;
-    ends_without_secrets(&calm, &operator).await?;
+    way.begins(&calm).await?;
+    way.is_led(&calm).await?;
+    way.ends(&calm, &operator).await?;
     let points = calm.points_since(asked, called);
     operator.kill().await.map_err(chain)?;
 
@@ -201,22 +251,22 @@ pub async fn every_request_on_the_way_to_no_secret_may_be_the_last(town: Town) -
         points.into_iter().filter(|point| points::changes_something(point) && !told(point)).collect();
     let runs = points.iter().enumerate().flat_map(|(number, point)| {
         let both = [Side::Before, Side::After].into_iter();
-        both.map(move |side| (format!("lead-{number}-{side:?}").to_lowercase(), (point.clone(), side)))
+        both.map(move |side| (format!("{}-{number}-{side:?}", way.name()).to_lowercase(), (point.clone(), side)))
     });
-    let swept = in_lanes(runs, |name, (point, side)| killed_on_the_way(&town, name, point, side)).await?;
+    let swept = in_lanes(runs, |name, (point, side)| killed_on_the_way(town, name, way, point, side)).await?;
     report(&points, &swept, began)
 }
 
 /// One run: killed at a point on the way from a secret to none, led to its end by another operator.
-async fn killed_on_the_way(town: &Town, name: String, point: Point, side: Side) -> Result<Swept, Failed> {
+async fn killed_on_the_way(town: &Town, name: String, way: Way, point: Point, side: Side) -> Result<Swept, Failed> {
     let began = Instant::now();
     let (firm, operator) = with_secret(town, &name).await?;
     operator.kill().await.map_err(chain)?;
-    federate(&firm).await?;
+    way.begins(&firm).await?;
     let (mut operator, added) = firm.operator_killed_at(&point, side).await?;
     tokio::select! {
         ended = operator.exited(PATIENCE) => drop(ended.map_err(chain)?),
-        led = lead_over(&firm) => drop(led?),
+        led = way.is_led(&firm) => drop(led?),
     }
     let killed = added.applied() > 0;
     added.lift();
@@ -224,8 +274,8 @@ async fn killed_on_the_way(town: &Town, name: String, point: Point, side: Side) 
         operator.exited(PATIENCE).await.map_err(chain)?;
         operator = firm.operator().await?;
     }
-    let ended = match lead_over(&firm).await {
-        Ok(()) => ends_without_secrets(&firm, &operator).await,
+    let ended = match way.is_led(&firm).await {
+        Ok(()) => way.ends(&firm, &operator).await,
         failed => failed,
     };
     ended.map_err(|failed| told(&point, side, &failed))?;
