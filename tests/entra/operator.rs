@@ -2,12 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der},
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::join_all;
 use keywright::{
     api::{ClientId, Reason},
@@ -17,7 +11,7 @@ use keywright::{
 };
 use keywright_sandbox::{
     Rule,
-    azure::{GRAPH, NewPassword, TOKEN},
+    azure::{GRAPH, NewPassword, SelfSigned, TOKEN},
     faults::{Action, Point},
 };
 
@@ -136,16 +130,17 @@ async fn an_expired_secret_is_told_from_a_wrong_one() {
 #[tokio::test]
 async fn a_certificate_signs_in_by_a_statement() {
     let place = Place::new(OWNED).await;
-    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    let private: Pkcs8V1Der<'_> = key.as_der().unwrap();
-    let pem = |label, der: &[u8]| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der));
-    let pem = pem("CERTIFICATE", key.public_key().as_ref()) + &pem("PRIVATE KEY", private.as_ref());
+    let made = SelfSigned::for_days("keywright", 90).unwrap();
     let client_id = ClientId(place.operator.client_id);
-    let identity = Identity::Certificate { client_id, pem: pem.into() };
-    let directory = place.signing_in_by(identity).unwrap();
-    let trouble = refused(place.mint(&directory).await);
+    let signing_in = || {
+        let pem = format!("{}{}", made.pem(), made.key_pem()).into();
+        place.signing_in_by(Identity::Certificate { client_id, pem }).unwrap()
+    };
+    let trouble = refused(place.mint(&signing_in()).await);
     assert_eq!((trouble.reason, trouble.code.as_deref()), (Reason::OperatorCannotSignIn, Some("AADSTS700027")));
     assert!(trouble.remedy.contains("spec.identity.certificate"), "{}", trouble.remedy);
+    place.azure.seed_certificate(&place.operator, made.entry("keywright")).unwrap();
+    assert!(place.mint(&signing_in()).await.is_ok(), "the application has it now");
 }
 
 #[tokio::test]

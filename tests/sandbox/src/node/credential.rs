@@ -263,10 +263,8 @@ mod tests {
         let fingerprint = Some(X509::read(made.der()).unwrap().fingerprint());
         let read = |path: &str| match path {
             "/tls/credential.pem" => Some(Bytes::from(bundle(&made))),
-            "/tls/key-only.pem" => Some(Bytes::from(made.key_pem())),
-            "/tls/tls.crt" => Some(Bytes::from(made.pem())),
-            "/tls/tls.key" => Some(Bytes::from(made.key_pem())),
-            "/mixed/tls.crt" => Some(Bytes::from(made.pem())),
+            "/tls/key-only.pem" | "/tls/tls.key" => Some(Bytes::from(made.key_pem())),
+            "/tls/tls.crt" | "/mixed/tls.crt" => Some(Bytes::from(made.pem())),
             "/mixed/tls.key" => Some(Bytes::from(other.key_pem())),
             "/tls/AZURE_CLIENT_ID" => Some(Bytes::from("beside")),
             _ => None,

@@ -171,8 +171,12 @@ mod tests {
         SelfSigned::for_days("payments", 90).unwrap()
     }
 
+    fn sent(body: &Value) -> Body {
+        serde_json::from_value(body.clone()).unwrap()
+    }
+
     fn read(body: &Value) -> Result<Imported, Refusal> {
-        Imported::of(&serde_json::from_value(body.clone()).unwrap(), Timestamp::now())
+        Imported::of(&sent(body), Timestamp::now())
     }
 
     fn body(value: &str) -> Value {
