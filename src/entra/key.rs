@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::assertion::statement;
+use super::{assertion::statement, presented::Presented};
 use crate::{
     api::{ClientId, grant::CredentialKind},
     certificate::{Bundle, Unsuited},
@@ -36,5 +36,13 @@ impl Key {
     pub(super) fn statement(&self, client_id: ClientId, audience: &str) -> Option<SecretString> {
         let Self::Certificate { bundle, .. } = self else { return None };
         statement(bundle, client_id, audience, Timestamp::now()).map(SecretString::from)
+    }
+
+    /// What is presented; nothing if it could not sign.
+    pub(super) fn presented<'a>(&'a self, statement: Option<&'a SecretString>) -> Option<Presented<'a>> {
+        match self {
+            Self::Secret(secret) => Some(Presented::Secret(secret)),
+            Self::Certificate { bundle, listed } => Some(Presented::Statement(statement?, bundle, listed)),
+        }
     }
 }

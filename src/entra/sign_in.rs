@@ -49,7 +49,7 @@ pub async fn sign_in(
 ) -> Verdict {
     let asked = Asked::new(tenant, client_id);
     let statement = key.statement(client_id, &token_url(authority, tenant));
-    match presented(key, statement.as_ref()) {
+    match key.presented(statement.as_ref()) {
         Some(presented) => asked.ask(http, authority, presented, scope).await,
         None => Verdict::Unheard(asked.unsigned()),
     }
@@ -67,7 +67,7 @@ pub async fn prove(
 ) -> Verdict {
     let asked = Asked::new(tenant, client_id);
     let statement = key.statement(client_id, &token_url(authority, tenant));
-    match presented(key, statement.as_ref()) {
+    match key.presented(statement.as_ref()) {
         Some(presented) => asked.prove(wire, authority, presented, scope).await,
         None => Verdict::Unheard(asked.unsigned()),
     }
@@ -90,14 +90,6 @@ pub async fn exchange(
 /// Where tokens are issued, which is also whom a statement is for.
 fn token_url(authority: &HttpsUrl, tenant: TenantId) -> String {
     format!("{}/{tenant}/oauth2/v2.0/token", authority.as_str().trim_end_matches('/'))
-}
-
-/// What is presented of a key; nothing if it could not sign.
-fn presented<'a>(key: &'a Key, statement: Option<&'a SecretString>) -> Option<Presented<'a>> {
-    match key {
-        Key::Secret(secret) => Some(Presented::Secret(secret)),
-        Key::Certificate { bundle, listed } => Some(Presented::Statement(statement?, bundle, listed)),
-    }
 }
 
 /// What was asked, for messages.
