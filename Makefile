@@ -20,7 +20,7 @@ help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: toolchains ## Show what Keywright does, on a Kubernetes of its own; ARGS=--once ends by itself, ARGS=federated goes from a secret to none
+demo: toolchains ## Show what Keywright does, on a Kubernetes of its own; ARGS=--once ends by itself, ARGS=federated goes from a secret to none, ARGS=certificate has certificates beside somebody else's
 	$(CARGO) build --quiet --locked --workspace
 	@exec $(TARGET)/debug/keywright-sandbox demo $(ARGS)
 

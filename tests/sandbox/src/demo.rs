@@ -1,10 +1,13 @@
 //! The demo: a first secret from its declaration to pods that sign in with it, things that are broken before one's eyes,
-//! and rotations under workloads that never stop to sign in. Or another story: the same workload with no secret at all.
-//! Shown to somebody who has never seen it; ends well only if everything is again as it should be.
+//! and rotations under workloads that never stop to sign in. Or other stories: a workload goes from a secret to
+//! none, and certificates beside somebody else's. Shown to somebody who has never seen it; ends well only if everything is
+//! again as it should be.
 
+mod certificate;
 mod federated;
 mod rotation;
 mod screen;
+mod seen;
 mod stage;
 mod story;
 
@@ -43,6 +46,8 @@ enum Told {
     Rotation,
     /// From a secret to no secret at all
     Federated,
+    /// Certificates, beside somebody else who writes the list of them
+    Certificate,
 }
 
 impl Told {
@@ -50,8 +55,9 @@ impl Told {
     const fn scale(self) -> f64 {
         match self {
             Self::Rotation => 0.1,
-            // As the operator's own waits: a federated credential is heard of minutes later than a secret.
-            Self::Federated => 0.05,
+            // As the operator's own waits: a federated credential is heard of minutes later than a secret, and a list of
+            // certificates is not written before reads of it have agreed for so long.
+            Self::Federated | Self::Certificate => 0.05,
         }
     }
 }
@@ -111,6 +117,10 @@ async fn tell(started: &mut Option<Plane>, story: Told, binary: PathBuf, once: b
     // Pods that are made while somebody looks around need the webhook, too.
     let (operator, _webhook) = match story {
         Told::Rotation => (stage.tell(&screen, &operators, operator).await?, None),
+        Told::Certificate => {
+            stage.keep_certificates(&screen).await?;
+            (operator, None)
+        }
         Told::Federated => (operator, Some(stage.do_without(&screen, plane).await?)),
     };
     screen.ending(&look_around(story, plane, &operator)?, once)?;
@@ -155,6 +165,12 @@ fn look_around(story: Told, plane: &Plane, operator: &Operator) -> anyhow::Resul
             "get secrets,pods -n payments",
             "get serviceaccount -n payments payments-api -o yaml",
             "explain eac.spec.federated",
+        ],
+        Told::Certificate => [
+            "describe eac -n payments payments-api",
+            "get secrets,pods -n payments",
+            "get secret -n payments payments-api -o yaml",
+            "explain eac.spec.certificate",
         ],
     };
     let first = [format!("{us} get eac -A")];

@@ -9,7 +9,7 @@ use keywright_sandbox::azure::GRAPH;
 use keywright_sandbox::journal::Entry;
 use keywright_sandbox::ledger::Leak;
 use keywright_sandbox::webhook::{CLIENT_ID, Defaults, USE};
-use keywright_sandbox::witness::{Fingerprint, Testimonies};
+use keywright_sandbox::witness::Fingerprint;
 use keywright_sandbox::{Plane, Webhook};
 use kube::api::{DeleteParams, ListParams};
 use kube::core::DynamicObject;
@@ -228,14 +228,6 @@ impl Stage {
             .done("ledger", "something was valid at any moment, nothing went while a pod held it, nothing is left over")
     }
 
-    /// How many sign-ins of pods were accepted so far; none may have been refused.
-    fn unrefused(&self) -> anyhow::Result<u64> {
-        let (accepted, refused) = self.sign_ins();
-        let first = self.nodes.witnesses().read(|seen| seen.refusals.first().map(ToString::to_string));
-        anyhow::ensure!(refused == 0, "{refused} sign-ins of pods were refused; {}", first.unwrap_or_default());
-        Ok(accepted)
-    }
-
     /// The kinds of the credentials of which there are records.
     async fn records(&self) -> anyhow::Result<Vec<String>> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "payments");
@@ -251,36 +243,6 @@ impl Stage {
         let metadata = json!({"name": "web", "namespace": "payments"});
         self.apply(object("apps/v1", "Deployment", json!({"metadata": metadata, "spec": spec}))?).await.map(drop)
     }
-
-    /// Waits until so many pods sign in with this, and no others hold it.
-    async fn signs_in(&self, shown: Fingerprint, pods: usize) -> anyhow::Result<()> {
-        let sign_in = |seen: &Testimonies| {
-            let (all, well) = (seen.holders_of(shown), seen.holders_of(shown).filter(|one| one.accepted > 5));
-            all.count() == pods && well.count() == pods
-        };
-        self.see(sign_in).await
-    }
-
-    /// Waits until this was accepted some more times.
-    async fn goes_on(&self, shown: Fingerprint) -> anyhow::Result<()> {
-        let before = self.accepted(shown);
-        self.see(|seen| accepted(seen, shown) >= before + 10).await
-    }
-
-    /// Waits until pods have seen this; fails at once if one of them was refused.
-    async fn see(&self, is_so: impl Fn(&Testimonies) -> bool) -> anyhow::Result<()> {
-        self.nodes.witnesses().wait_for(|seen| is_so(seen) || !seen.refusals.is_empty(), PATIENCE).await?;
-        self.unrefused().map(drop)
-    }
-
-    fn accepted(&self, shown: Fingerprint) -> u64 {
-        self.nodes.witnesses().read(|seen| accepted(seen, shown))
-    }
-}
-
-/// How many sign-ins with this were accepted.
-fn accepted(seen: &Testimonies, shown: Fingerprint) -> u64 {
-    seen.holdings.iter().filter(|one| one.what.fingerprint == shown).map(|one| one.accepted).sum()
 }
 
 /// Whether this is told to be in the way of the removal of the secret.

@@ -19,8 +19,8 @@ use super::story::RESOURCE;
 const WORKLOADS: [(&str, &str, i64); 3] =
     [("Deployment", "web", 2), ("StatefulSet", "queue", 2), ("DaemonSet", "agent", 1)];
 
-/// How often a stage is looked at while nothing tells that it is over.
-const SOON: Duration = Duration::from_millis(100);
+/// How often it is looked whether something is over that nothing tells of.
+pub(super) const SOON: Duration = Duration::from_millis(100);
 
 impl Stage {
     /// Everything that uses the secret.
@@ -53,6 +53,7 @@ impl Stage {
             let (began, before) = (Instant::now(), self.sign_ins());
             self.demand().await?;
             self.show_stages(screen, number).await?;
+            self.old_secret_goes().await?;
             let after = self.sign_ins();
             anyhow::ensure!(after.1 == before.1, "{} sign-ins of pods were refused", after.1 - before.1);
             let during = after.0 - before.0;
@@ -82,11 +83,12 @@ impl Stage {
         screen.done("meanwhile", &format!("Ready is {ready}, {valid} secrets are valid, nobody else was restarted"))?;
         self.change_web(&place(Value::Null)).await?;
         self.show_stages(screen, 4).await?;
+        self.old_secret_goes().await?;
         screen.done("mended", "web can start again, so the rotation went on by itself, to its end")
     }
 
     /// Demands another secret, as a pull request would.
-    async fn demand(&self) -> anyhow::Result<()> {
+    pub(super) async fn demand(&self) -> anyhow::Result<()> {
         let now = jiff::Timestamp::now().to_string();
         let demand = Patch::Merge(json!({"spec": {"rotation": {"issuedAfter": now}}}));
         self.resources()?.patch(RESOURCE, &PatchParams::default(), &demand).await?;
@@ -99,8 +101,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Shows the stages of a rotation until the old secret is gone.
-    async fn show_stages(&self, screen: &Screen, number: i64) -> anyhow::Result<()> {
+    /// Shows the stages of a rotation until everybody has what is new.
+    pub(super) async fn show_stages(&self, screen: &Screen, number: i64) -> anyhow::Result<()> {
         let one = watcher::Config::default().fields(&format!("metadata.name={RESOURCE}"));
         let mut changes = watcher(self.resources()?, one).touched_objects().boxed();
         let mut shown = String::new();
@@ -121,7 +123,10 @@ impl Stage {
         tokio::time::timeout(PATIENCE, told).await.context("the rotation takes too long")??;
         let progress = self.resources()?.get(RESOURCE).await?;
         let total = at(&progress, "/status/consumers/total");
-        screen.done("RolledOut", &format!("{total} workloads have it, as their pods show"))?;
+        screen.done("RolledOut", &format!("{total} workloads have it, as their pods show"))
+    }
+
+    async fn old_secret_goes(&self) -> anyhow::Result<()> {
         let alone = async {
             while self.azure.passwords(&self.payments)?.len() > 1 {
                 tokio::time::sleep(SOON).await;

@@ -135,6 +135,12 @@ impl Azure {
 }
 
 impl Draft {
+    /// The IDs of what is in it that is there already, or brings one along.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<Uuid> {
+        self.list.iter().filter_map(|entry| entry.key_id).collect()
+    }
+
     /// With one more.
     #[must_use]
     pub fn with(mut self, entry: CertificateEntry) -> Self {
