@@ -44,6 +44,8 @@ pub struct Place {
     versions: u32,
     /// What becomes of the next write of the list.
     pub lost_answer: bool,
+    /// What this process gets wrong, each time it has learned something.
+    pub mutant: fn(&mut Observation),
 }
 
 pub fn listed(number: u32) -> ListedKey {
@@ -79,6 +81,7 @@ impl Place {
             rng: Rng::with_seed(chance),
             versions: 0,
             lost_answer: false,
+            mutant: |_| {},
         }
     }
 
@@ -134,6 +137,7 @@ impl Place {
                     let outcome = self.act(&step);
                     self.now = self.later(0.02);
                     fold(&mut self.seen, &step, outcome, begun_at, self.now);
+                    (self.mutant)(&mut self.seen);
                 }
                 Next::Wait(waits) => {
                     let next = waits.iter().filter_map(|wait| wait.until).min().unwrap_or(until);
