@@ -36,7 +36,7 @@ bench: toolchains ## Measure it under 1,000 resources, as it ships; figures for 
 	@exec $(TARGET)/release/keywright-bench $(ARGS)
 
 .PHONY: sweep
-sweep: toolchains ## Kill the operator around every request of a first issue, a rotation, a set-up of federation and a migration, and see each end well
+sweep: toolchains ## Kill the operator around every request of a first issue, a rotation, a set-up of federation, a migration and the life of a certificate, and see each end well
 	$(CARGO) build --quiet --locked --workspace
 	$(TARGET)/debug/keywright-sandbox build
 	$(CARGO) test --quiet --locked --test scenarios -- --ignored --nocapture --test-threads 1 sweep
