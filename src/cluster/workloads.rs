@@ -173,7 +173,7 @@ fn body(namespace: &str, seen: &WorkloadSeen, (key, value): (&str, &str)) -> Val
 }
 
 fn contested(doing: &str, key: &str, rivals: &[String]) -> Trouble {
-    let remedy = "Take the annotation out of what the other manager applies to the template.";
+    let remedy = "Take the annotation out of what the other manager applies to the template; an empty `annotations: {}` claims all of them, too.";
     let message = format!("could not {doing}: somebody else keeps the annotation {key}: {}", rivals.join("; "));
     trouble((Reason::RolloutContested, Effect::Refused, remedy), message)
 }
