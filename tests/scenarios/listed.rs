@@ -22,7 +22,9 @@ macro_rules! scenarios {
 /// All of them; some only on request.
 pub fn scenarios(shared: &Arc<Shared>) -> Vec<Trial> {
     let on_request = scenarios!(shared,
-        blast: two_hundred_that_fail_at_once_pause_their_tenant_and_cost_little;
+        blast:
+            many_that_fail_at_once_pause_their_tenant_and_cost_little
+            two_hundred_that_fail_at_once_pause_their_tenant_and_cost_little;
         crowds: a_credential_that_a_hundred_and_fifty_workloads_use_rotates;
         soak: seeded_weather_over_many_rotations;
         sweep:
@@ -174,8 +176,7 @@ fn of_hindered_rotations(shared: &Arc<Shared>) -> Vec<Trial> {
             a_credential_with_little_life_left_waits_for_no_window;
         blast:
             no_more_rotations_are_under_way_than_a_tenant_allows
-            a_tenant_in_which_every_sign_in_is_blocked_pauses_itself
-            many_that_fail_at_once_pause_their_tenant_and_cost_little;
+            a_tenant_in_which_every_sign_in_is_blocked_pauses_itself;
         restored:
             a_rotation_goes_on_when_its_status_or_its_resource_was_lost
             a_cluster_from_before_the_rotation_removes_nothing_that_it_does_not_know

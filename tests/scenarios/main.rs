@@ -69,7 +69,7 @@ use shared::Shared;
 use tokio::{runtime::Runtime, sync::OnceCell};
 
 /// How many scenarios run at once. They mostly wait; the plane is shared.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut args = Arguments::from_args();
