@@ -234,6 +234,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{ClientId, KeyId, TenantId, grant::CredentialKind},
+        certificate::made::{Wish, make},
         facts::{Attempt, Kept, Nonce, Sequence, Stage},
     };
 
@@ -290,6 +291,30 @@ mod tests {
             ("keywright.dev/sequence", "3".to_owned()),
         ];
         assert_eq!(annotations, expected.map(|(key, text)| (key.to_owned(), text)));
+    }
+
+    #[test]
+    fn a_certificate_is_there_in_every_form_with_the_place_to_mount_it_at() {
+        let (begins, ends) = (Timestamp::UNIX_EPOCH, "2030-01-01T00:00:00Z".parse().unwrap());
+        let bundle = make(&Wish { common_name: "x".into(), bits: 2048, begins, ends }).unwrap();
+        let entry = Entry { kind: CredentialKind::Certificate, ..entry() };
+        let target = declared(json!({"name": "other", "template": {"data": {"key": "{{ privateKey }}"}}}));
+        let of = |value: &SecretString| {
+            Wanted::new(Some(&target), &Issued { entry: &entry, value, authority_host: "https://login.example/" })
+        };
+        let wanted = of(&bundle.pem()).unwrap();
+        let has = |key: &str| wanted.data[key].expose_secret().to_owned();
+        assert_eq!(has("tls.crt"), bundle.certificates());
+        assert_eq!([has("tls.key"), has("key")], [bundle.key().expose_secret(); 2]);
+        assert_eq!(has("credential.pem"), bundle.pem().expose_secret());
+        assert_eq!(has("AZURE_CLIENT_CERTIFICATE_PATH"), "/var/run/secrets/keywright.dev/other/credential.pem");
+        assert!(!wanted.data.contains_key("AZURE_CLIENT_SECRET"));
+        // Nothing is repeated of what is secret, and of nothing else is it feared.
+        let secrets: Vec<_> = wanted.secrets().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(secrets.len(), 3, "the key, twice, and both in one");
+        let another = make(&Wish { common_name: "x".into(), bits: 2048, begins, ends }).unwrap();
+        let mixed = format!("{}{}", another.certificates(), bundle.key().expose_secret()).into();
+        assert_eq!(of(&mixed).unwrap_err(), NotPublishable::Unsuited(Unsuited::AnotherKey));
     }
 
     #[test]
