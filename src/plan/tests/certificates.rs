@@ -101,6 +101,22 @@ fn one_of_ours_that_others_drop_is_added_again_before_it_is_published() {
     assert!(place.has(place.published_key().unwrap()));
 }
 
+/// Servers that have not heard of it yet let it sign in for a while longer, which proves nothing any more.
+#[test]
+fn one_that_others_drop_while_it_is_being_proven_is_not_published_before_it_is_there_again() {
+    for seed in 100..130 {
+        let mut place = Place::asking(&alone(), seed, LAG);
+        let until = place.later(3_600.0);
+        place.live(until, |place| place.done.last().is_some_and(|one| one.starts_with("add certificate")));
+        let ours = place.truth().iter().find(|one| one.mark().is_some()).unwrap().key_id;
+        let proven_soon = place.later(38.0);
+        place.live(proven_soon, |_| false);
+        place.remove(ours);
+        place.live(until, certain);
+        assert!(place.has(place.published_key().unwrap()), "{seed}: {:#?}", place.done);
+    }
+}
+
 #[test]
 fn whoever_keeps_dropping_ours_is_told_of_and_waited_for() {
     let mut place = Place::asking(&alone(), 13, LAG);
