@@ -66,12 +66,12 @@ pub async fn an_operator_that_stood_still_while_it_federated_harms_nothing_when_
     Ok(())
 }
 
-/// Whoever is slower than the age at which somebody else may take over finds itself fenced.
+/// What arrives when its sender has given up, and somebody else has taken over, was fenced.
 pub async fn a_mint_and_a_keep_that_come_too_late_are_taken_back(town: Town) -> Result<(), Failed> {
     let cases = [MINTING, KEEPING].map(|stage| (format!("late-{}", stage.name), stage));
     in_lanes(cases, async |name, stage: Stage| {
         let course = town.course(&name).await?;
-        course.hold(&stage, Duration::from_millis(8_500));
+        course.hold(&stage, Duration::from_secs(12));
         let _slow = course.starting_operator_as("slow").await?;
         course.is_held(&stage).await?;
         let quick = course.starting_operator_as("quick").await?;

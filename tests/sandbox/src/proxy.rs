@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, header};
+use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -28,7 +28,7 @@ use crate::kubeconfig::Access;
 use crate::listen::Door;
 use crate::plane::Plane;
 use crate::verbs::verb;
-use crate::weather;
+use crate::weather::{self, Answered};
 
 /// How the journal and the rules call the API server.
 pub const KUBERNETES: &str = "kubernetes";
@@ -109,11 +109,11 @@ async fn serve(client: TcpStream, room: Arc<Room>) -> anyhow::Result<()> {
     let (sender, upstream) = room.connect().await.context("the API server is not there")?;
     client.set_nodelay(true)?;
     let client = room.acceptor.accept(client).await.context("a client did not agree on TLS")?;
-    let sender = Mutex::new(sender);
-    let (room, sender) = (&room, &sender);
+    // A request that is under way when the client leaves is still passed on: the last one to hold the sender ends it.
+    let (room, sender, mut upstream) = (&room, &Arc::new(Mutex::new(sender)), tokio::spawn(upstream));
     let answering = service_fn(|request| async move { room.answer(request, sender).await });
     let served = http1::Builder::new().serve_connection(TokioIo::new(client), answering);
-    tokio::pin!(served, upstream);
+    tokio::pin!(served);
     tokio::select! {
         served = &mut served => return Ok(served?),
         _ = &mut upstream => {}
@@ -132,12 +132,13 @@ impl Room {
     }
 
     /// Answers a request; [`Cut`] closes the connection instead.
-    async fn answer(&self, request: Request<Incoming>, api: &Mutex<SendRequest<Body>>) -> Result<Response<Body>, Cut> {
+    async fn answer(&self, request: Request<Incoming>, api: &Arc<Mutex<SendRequest<Body>>>) -> Answered {
         let asked = asked(&request);
         let (request, body) = self.body_of(request).await?;
-        let entry = self.journal.open(&asked, body);
+        let entry = Arc::new(self.journal.open(&asked, body));
         let action = self.faults.decide(&asked);
-        weather::carry_out(action, &entry, forward(request, api, &entry), answers::made_up).await
+        let effect = forward(request, Arc::clone(api), Arc::clone(&entry));
+        weather::carry_out(action, &entry, effect, answers::made_up).await
     }
 
     /// Streams the body on, unless the journal wants to see it first.
@@ -153,7 +154,7 @@ impl Room {
 }
 
 /// Has the request carried out by the API server.
-async fn forward(request: Request<Body>, api: &Mutex<SendRequest<Body>>, entry: &Open) -> Result<Response<Body>, Cut> {
+async fn forward(request: Request<Body>, api: Arc<Mutex<SendRequest<Body>>>, entry: Arc<Open>) -> Answered {
     let response = api.lock().await.send_request(request).await.map_err(|_| Cut("by the API server"))?;
     entry.answered(response.status().as_u16());
     Ok(response.map(answers::streamed))

@@ -17,7 +17,7 @@ pub(crate) type Answered = Result<Response<Body>, Cut>;
 pub(crate) async fn carry_out(
     action: Option<Action>,
     entry: &Open,
-    effect: impl Future<Output = Answered>,
+    effect: impl Future<Output = Answered> + Send + 'static,
     made_up: impl FnOnce(u16, Option<Duration>, Option<String>) -> Answered,
 ) -> Answered {
     if let Some(action) = &action {
@@ -30,8 +30,12 @@ pub(crate) async fn carry_out(
             made_up(status, retry_after, body)
         }
         Some(Action::Delay(time)) => {
-            tokio::time::sleep(time).await;
-            effect.await
+            // What is under way arrives, whether or not its sender still waits for an answer.
+            let late = tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                effect.await
+            });
+            late.await.unwrap_or(Err(Cut("while it was under way")))
         }
         // The future is dropped when the client gives up and closes its connection.
         Some(Action::Hang) => std::future::pending().await,

@@ -92,7 +92,7 @@ impl Default for Options {
 pub struct Azure(Arc<Inside>);
 
 struct Inside {
-    room: Room,
+    room: Arc<Room>,
     endpoints: Endpoints,
     ca: Ca,
     ca_file: CaFile,
@@ -152,7 +152,7 @@ impl Azure {
             admin: format!("http://{}", admin.address),
         };
         let weather = Weather::scaled(options.scale);
-        let room = Room {
+        let room = Arc::new(Room {
             directory: Directory::new(options.replicas, weather, options.seed),
             tokens: Tokens::new()?,
             issuers: Issuers::trusting(&ca.pem(), options.keys_kept)?,
@@ -167,7 +167,7 @@ impl Azure {
             },
             outside: Mutex::default(),
             rules: Mutex::default(),
-        };
+        });
         let open = CancellationToken::new();
         let azure = Self(Arc::new(Inside { room, endpoints, ca, ca_file, _open: open.clone().drop_guard() }));
         let free = [(authority, Service::Token), (graph, Service::Graph), (vault, Service::Vault)];

@@ -2,7 +2,7 @@
 //! to its service whole. Behind real host names there is a CONNECT proxy that ends TLS itself; behind the free endpoints
 //! each service has a port. It knows which service a request is for, and nothing of what services do.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::Context;
 use http_body_util::BodyExt;
@@ -109,7 +109,7 @@ async fn secured(azure: Weak<Inside>, client: TcpStream, service: Service, behin
     let (azure, behind) = (&azure, &behind);
     let answering = service_fn(|request| async move {
         let azure = azure.upgrade().ok_or(Cut("since Azure is closed"))?;
-        azure.room.answer(request, service, behind).await
+        Arc::clone(&azure.room).answer(request, service, behind).await
     });
     Ok(http1::Builder::new().serve_connection(TokioIo::new(client), answering).await?)
 }
@@ -139,8 +139,8 @@ impl Room {
     }
 
     /// Answers a request; [`Cut`] closes the connection instead.
-    async fn answer(&self, request: Request<Incoming>, service: Service, behind: &Behind) -> Answered {
-        let call = whole(request, behind).await?;
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, service: Service, behind: &Behind) -> Answered {
+        let call = Arc::new(whole(request, behind).await?);
         let path = match service {
             // Vaults are told apart by their names, which are not in their paths.
             Service::Vault => format!("/{}{}", call.host.split('.').next().unwrap_or_default(), call.path),
@@ -154,11 +154,12 @@ impl Room {
             user_agent: call.header("user-agent").unwrap_or_default().into(),
         };
         let body = self.journal.keeps_bodies().then(|| String::from_utf8_lossy(&call.body).into_owned());
-        let entry = self.journal.open(&asked, body);
+        let entry = Arc::new(self.journal.open(&asked, body));
         let action = self.faults.decide(&asked);
         let id = self.directory.lock().dice.uuid();
         let made_up = |status, retry_after, body| made_up::answer(service, &call, id, status, retry_after, body);
-        let effect = async { Ok(self.effect(service, &call, &entry).await) };
+        let (room, asked, under) = (Arc::clone(&self), Arc::clone(&call), Arc::clone(&entry));
+        let effect = async move { Ok(room.effect(service, &asked, &under).await) };
         weather::carry_out(action, &entry, effect, made_up).await
     }
 
