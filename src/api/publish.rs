@@ -131,6 +131,7 @@ pub struct AnnotationText(#[schemars(length(max = 4096))] pub String);
 /// An entry of a Key Vault to publish to.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::IMPORTED_AS_IT_IS)]
 pub struct VaultTarget {
     /// The URL of the vault.
     pub vault_url: VaultUrl,
@@ -139,7 +140,7 @@ pub struct VaultTarget {
     pub name: VaultName,
 
     /// What the entry is: `Secret` (the default), or `Certificate` (with `spec.certificate` only), which Key Vault
-    /// imports and serves as certificate, key and secret.
+    /// imports and serves as certificate, key and secret. A name is one entry: to change what it is, choose another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_type: Option<VaultObjectType>,
 
@@ -149,13 +150,13 @@ pub struct VaultTarget {
     pub creation_policy: Option<VaultCreationPolicy>,
 
     /// The value of the entry, with placeholders as in a Secret's template. Default: the client secret, or the
-    /// certificate with its key as PEM.
+    /// certificate with its key as PEM. Not with `objectType: Certificate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
 }
 
 /// What an entry of a Key Vault is.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VaultObjectType {
     /// A secret.
     Secret,

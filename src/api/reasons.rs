@@ -56,8 +56,6 @@ reasons! {
     InvalidTemplate,
     /// An older resource publishes to the same place.
     TargetConflict,
-    /// The API accepts it, but this version of the operator does not do it yet.
-    NotSupportedYet,
     /// The resource or its tenant is suspended.
     Suspended,
     /// Too many resources of the tenant have failed in a row, so it has paused itself.

@@ -242,6 +242,11 @@ pub(super) const PUBLISHES_SOMETHING: Law = Law::new(
     "spec.publish must list a secret or at least one of keyVaults, for example secret: {name: payments-api}; leave spec.publish out for a Secret of the resource's own name",
 );
 
+pub(super) const IMPORTED_AS_IT_IS: Law = Law::new(
+    "!has(self.template) || !has(self.objectType) || self.objectType != 'Certificate'",
+    "an entry of spec.publish.keyVaults with objectType: Certificate is imported as it is: remove template, or write objectType: Secret",
+);
+
 pub(super) const SECRET_KEYS: Law = Law::new(
     "self.all(k, k.size() <= 253 && k.matches(r'^([-_a-zA-Z0-9]|\\.[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$'))",
     "spec.publish.secret.template.data has a key that a Secret cannot have: use letters, digits, '-', '_' and '.', for example appsettings.json",

@@ -37,7 +37,7 @@ pub use observation::{
     TenantSeen,
 };
 pub use record::{Attempt, Entry, Kept, Record, Stage};
-pub use target::{Carried, Holder, TargetId, TargetSeen, TargetState};
+pub use target::{Carried, Holder, TargetId, TargetSeen, TargetState, VaultEntry};
 pub use template::{NotATemplate, Template};
 pub use trouble::{Effect, Service, Trouble};
 pub use usage::Usage;

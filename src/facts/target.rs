@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use super::{Nonce, Owner, Sequence, Trouble};
 use crate::api::{
     KeyId,
+    publish::{VaultObjectType, VaultTarget},
     values::{ObjectName, VaultName, VaultUrl},
 };
 
@@ -19,27 +20,63 @@ pub const PATH_KEY: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
 pub enum TargetId {
     /// A Secret in the namespace of the resource.
     Secret(ObjectName),
-    /// A secret in a Key Vault.
-    Vault {
-        /// The vault.
-        url: VaultUrl,
-        /// The name in it.
-        name: VaultName,
-    },
+    /// An entry of a Key Vault.
+    Vault(VaultEntry),
+}
+
+/// An entry of a Key Vault. A certificate takes the secret and the key of its name as well, so that a name is one entry,
+/// whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VaultEntry {
+    /// The vault.
+    pub url: VaultUrl,
+    /// The name in it.
+    pub name: VaultName,
+    /// What it is.
+    pub object: VaultObjectType,
+}
+
+impl VaultEntry {
+    /// The secret of this name, which a certificate has as well: with its key.
+    #[must_use]
+    pub fn secret(url: &VaultUrl, name: &VaultName) -> Self {
+        Self { url: url.clone(), name: name.clone(), object: VaultObjectType::Secret }
+    }
+}
+
+impl From<&VaultTarget> for VaultEntry {
+    fn from(declared: &VaultTarget) -> Self {
+        let object = declared.object_type.unwrap_or(VaultObjectType::Secret);
+        Self { object, ..Self::secret(&declared.vault_url, &declared.name) }
+    }
+}
+
+impl fmt::Display for VaultEntry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}/{}", self.url, collection(self.object), self.name)
+    }
+}
+
+/// Under what Key Vault keeps what is of this type.
+const fn collection(object: VaultObjectType) -> &'static str {
+    match object {
+        VaultObjectType::Secret => "secrets",
+        VaultObjectType::Certificate => "certificates",
+    }
 }
 
 impl fmt::Display for TargetId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Secret(name) => write!(out, "secret/{name}"),
-            Self::Vault { url, name } => write!(out, "{url}/secrets/{name}"),
+            Self::Vault(entry) => write!(out, "{entry}"),
         }
     }
 }
 
 /// A text that names no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected secret/<name> or https://<vault>/secrets/<name>")]
+#[error("expected secret/<name>, https://<vault>/secrets/<name> or https://<vault>/certificates/<name>")]
 pub struct NotATarget;
 
 impl FromStr for TargetId {
@@ -50,9 +87,11 @@ impl FromStr for TargetId {
         if let Some(name) = text.strip_prefix("secret/") {
             return plain(name).then(|| Self::Secret(name.into())).ok_or(NotATarget);
         }
-        let (url, name) = text.rsplit_once("/secrets/").ok_or(NotATarget)?;
-        let known = url.strip_prefix("https://").is_some_and(plain) && plain(name);
-        known.then(|| Self::Vault { url: url.into(), name: name.into() }).ok_or(NotATarget)
+        let of = |object| text.rsplit_once(&format!("/{}/", collection(object))).map(|(url, name)| (url, name, object));
+        let known = [VaultObjectType::Secret, VaultObjectType::Certificate].into_iter().find_map(of);
+        let (url, name, object) = known.ok_or(NotATarget)?;
+        let is_one = url.strip_prefix("https://").is_some_and(plain) && plain(name);
+        is_one.then(|| Self::Vault(VaultEntry { url: url.into(), name: name.into(), object })).ok_or(NotATarget)
     }
 }
 
@@ -114,7 +153,11 @@ mod tests {
 
     #[test]
     fn a_target_is_read_as_it_is_printed() {
-        for text in ["secret/payments-api", "https://kv-payments.vault.azure.net/secrets/payments-api"] {
+        for text in [
+            "secret/payments-api",
+            "https://kv-payments.vault.azure.net/secrets/payments-api",
+            "https://kv-payments.vault.azure.net/certificates/payments-api",
+        ] {
             assert_eq!(text.parse::<TargetId>().unwrap().to_string(), text);
         }
     }
@@ -129,6 +172,8 @@ mod tests {
             "https:///secrets/a",
             "https://a/b/secrets/c",
             "https://a/secrets/",
+            "https://a/keys/b",
+            "https://a/secrets/b/certificates/c",
         ] {
             assert_eq!(text.parse::<TargetId>(), Err(NotATarget), "{text}");
         }

@@ -103,7 +103,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
     pub(super) fn of(scene: &'s Scene<'a>, issue: Issue<'a>) -> Self {
         let name = |target| match target {
             TargetId::Secret(name) => Some(name.to_string()),
-            TargetId::Vault { .. } => None,
+            TargetId::Vault(_) => None,
         };
         let declared = scene.request.secret_name();
         // A Secret that says only where to sign in is read by those who sign in by a token.

@@ -98,7 +98,7 @@ fn retire(scene: &Scene<'_>, record: &Record) -> Ruling {
     let before = published.entry.sequence;
     for target in scene.declared() {
         let done = scene.seen.mine.disabled.get(&target).is_some_and(|done| *done >= before);
-        if matches!(target, TargetId::Vault { .. }) && !done {
+        if matches!(target, TargetId::Vault(_)) && !done {
             return scene.effect(Step::DisableVersions { target, before });
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn holders<'a>(scene: &Scene<'a>, issue: Issue<'a>, seen: &'a Consume
 pub(super) fn watch(scene: &Scene<'_>) -> Step {
     let secret = |target: TargetId| match target {
         TargetId::Secret(name) => Some(name.to_string()),
-        TargetId::Vault { .. } => None,
+        TargetId::Vault(_) => None,
     };
     let published = scene.every_target().into_iter().filter_map(secret);
     let named = scene.request.spec.consumers.iter().flat_map(|declared| &declared.workloads);

@@ -37,7 +37,6 @@ mod rollout;
 pub mod scene;
 mod standing;
 pub mod step;
-pub mod supported;
 mod target;
 pub mod templates;
 pub mod tenant;
@@ -186,7 +185,6 @@ pub fn plan(seen: &Observation, timing: &Timing, moment: &Moment) -> Decision {
         admit::conflict(&request, &seen.elders)
             .or_else(|| policy::refusal(&request, &policy))
             .or_else(|| templates::refusal(&request))
-            .or_else(|| supported::refusal(request.spec))
     };
     let is_ending = ending::is_ending(seen);
     let refusal = match (seen.gone, is_ending) {

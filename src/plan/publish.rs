@@ -79,7 +79,7 @@ fn look(scene: &Scene<'_>, record: &Record, target: &TargetId) -> Ruling {
 fn one(scene: &Scene<'_>, record: &Record, kept: &Kept, target: &TargetId) -> Ruling {
     let look = || look(scene, record, target);
     let Some(Looked { at, found }) = scene.seen.targets.get(target) else { return look() };
-    if matches!(target, TargetId::Vault { .. }) && scene.has_passed(*at, 2 * scene.timing.drift) {
+    if matches!(target, TargetId::Vault(_)) && scene.has_passed(*at, 2 * scene.timing.drift) {
         return look(); // a watch shows what happens to Secrets, and rounds should have shown what is in the vault
     }
     if carries(found, kept) {

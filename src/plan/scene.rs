@@ -267,6 +267,6 @@ fn again_at(work: &Work, failing: &Failing, timing: &Timing) -> Timestamp {
 pub fn declared(request: &Request<'_>) -> Vec<TargetId> {
     let secret = request.secret_name().map(|name| TargetId::Secret(name.into()));
     let vaults = request.spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let vaults = vaults.map(|target| TargetId::Vault { url: target.vault_url.clone(), name: target.name.clone() });
+    let vaults = vaults.map(|target| TargetId::Vault(target.into()));
     secret.into_iter().chain(vaults).collect()
 }

@@ -10,7 +10,7 @@ use crate::{
         Reason,
         publish::{SecretCreationPolicy, VaultCreationPolicy},
     },
-    facts::{Application, Carried, Holder, Owner, TargetId, TargetState},
+    facts::{Application, Carried, Holder, Owner, TargetId, TargetState, VaultEntry},
 };
 
 /// What a target carries, if it is ours.
@@ -67,9 +67,9 @@ fn claim(request: &Request<'_>, id: &TargetId) -> Claim {
                 Some(SecretCreationPolicy::Merge) => Claim::Merge,
             }
         }
-        TargetId::Vault { url, name } => {
+        TargetId::Vault(entry) => {
             let mut vaults = publish.iter().flat_map(|publish| &publish.key_vaults);
-            match vaults.find(|one| one.vault_url == *url && one.name == *name).and_then(|one| one.creation_policy) {
+            match vaults.find(|one| VaultEntry::from(*one) == *entry).and_then(|one| one.creation_policy) {
                 Some(VaultCreationPolicy::Adopt) => Claim::Adopt,
                 None | Some(VaultCreationPolicy::Owner) => Claim::Owner,
             }
@@ -79,9 +79,9 @@ fn claim(request: &Request<'_>, id: &TargetId) -> Claim {
 
 /// Whether the value of a credential can be taken from a target, and not only what a template has made of it.
 pub(super) fn has_the_value(request: &Request<'_>, id: &TargetId) -> bool {
-    let TargetId::Vault { url, name } = id else { return true };
+    let TargetId::Vault(entry) = id else { return true };
     let mut vaults = request.spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let declared = vaults.find(|one| one.vault_url == *url && one.name == *name);
+    let declared = vaults.find(|one| VaultEntry::from(*one) == *entry);
     let template = declared.and_then(|one| one.template.as_ref());
     template.is_none_or(|template| {
         let bare = |text: &str| text.chars().filter(|one| !one.is_whitespace()).collect::<String>();
@@ -110,7 +110,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, id: &TargetId, state: &TargetState) ->
                     "{id} exists and is not ours: choose another name, delete it, or set creationPolicy to Adopt or Merge"
                 ),
             ),
-            (holder, Claim::Owner, TargetId::Vault { .. }) if *holder != own => wait(
+            (holder, Claim::Owner, TargetId::Vault(_)) if *holder != own => wait(
                 Reason::VaultEntryNotOurs,
                 format!("{id} exists without our tags: choose another name, or set creationPolicy to Adopt"),
             ),

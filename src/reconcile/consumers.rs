@@ -92,7 +92,7 @@ impl Act<'_> {
 
     /// Disable every version of an entry of ours that carries an earlier credential.
     pub(super) async fn disable_versions(&self, target: &TargetId, before: Sequence) -> Result<Outcome, Trouble> {
-        let TargetId::Vault { url, name } = target else { return Ok(Outcome::Disabled) };
+        let TargetId::Vault(entry) = target else { return Ok(Outcome::Disabled) };
         let vaults = &self.connection().await?.vaults;
         let owner = &self.seen.owner;
         let earlier = |version: &Version| {
@@ -100,8 +100,8 @@ impl Act<'_> {
                 && version.tags.owner.as_ref() == Some(owner)
                 && version.tags.sequence.is_some_and(|sequence| sequence < before)
         };
-        for version in vaults.versions(url, name).await?.into_iter().filter(earlier) {
-            vaults.disable(url, name, &version.id, owner).await?;
+        for version in vaults.versions(entry).await?.into_iter().filter(earlier) {
+            vaults.disable(entry, &version.id, owner).await?;
         }
         Ok(Outcome::Disabled)
     }

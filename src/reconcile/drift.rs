@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::{
     api::{
         ClientId,
+        publish::VaultObjectType,
         values::{VaultName, VaultUrl},
     },
     entra::{Changes, Concern, Since},
@@ -22,8 +23,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Drift {
     tenants: Mutex<HashMap<String, Applications>>,
-    vaults: Mutex<HashMap<VaultUrl, Entries>>,
+    vaults: Mutex<HashMap<Kept, Entries>>,
 }
+
+/// What is listed at once: what a vault keeps of one type.
+pub type Kept = (VaultUrl, VaultObjectType);
 
 /// The last round through a tenant: what came of it, of which generation of the tenant, and when the next is due.
 #[derive(Debug, Clone)]
@@ -115,9 +119,9 @@ impl Drift {
     }
 
     /// Remember what a vault listed then. Returns the names that look different from before.
-    pub fn remember_vault(&self, url: &VaultUrl, listed: Vec<Listed>, at: Timestamp) -> BTreeSet<VaultName> {
+    pub fn remember_vault(&self, kept: &Kept, listed: Vec<Listed>, at: Timestamp) -> BTreeSet<VaultName> {
         let listed: BTreeMap<_, _> = listed.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
-        let before = locked(&self.vaults).insert(url.clone(), Entries { at, listed: listed.clone() });
+        let before = locked(&self.vaults).insert(kept.clone(), Entries { at, listed: listed.clone() });
         let Some(before) = before else { return BTreeSet::new() };
         let names = before.listed.keys().chain(listed.keys()).cloned();
         names.filter(|name| before.listed.get(name) != listed.get(name)).collect()
@@ -128,9 +132,10 @@ impl Drift {
         self.refresh_application(seen, tenant, client_id);
         let vaults = locked(&self.vaults);
         seen.targets.retain(|target, looked| {
-            let TargetId::Vault { url, name } = target else { return true };
-            let Some(entries) = vaults.get(url).filter(|entries| entries.at > looked.at) else { return true };
-            let same = is_still(&looked.found, entries.listed.get(name), looked.at);
+            let TargetId::Vault(entry) = target else { return true };
+            let kept = (entry.url.clone(), entry.object);
+            let Some(entries) = vaults.get(&kept).filter(|entries| entries.at > looked.at) else { return true };
+            let same = is_still(&looked.found, entries.listed.get(&entry.name), looked.at);
             if same == Some(true) {
                 looked.at = entries.at;
             }
@@ -168,8 +173,11 @@ fn is_still(found: &TargetState, listed: Option<&Listed>, looked_at: Timestamp) 
     match (found, listed) {
         (TargetState::Present(carried), Some(listed)) => {
             let tags = &listed.tags;
-            let untouched = listed.updated.is_none_or(|updated| updated <= looked_at);
-            Some(listed.enabled && untouched && (tags.key_id, tags.sequence) == (carried.key_id, carried.sequence))
+            // Key Vault tells whole seconds: what was changed in the second of a look may have been changed after it.
+            let untouched = listed.updated.is_none_or(|updated| updated.as_second() < looked_at.as_second());
+            let said = (listed.enabled, tags.key_id, tags.sequence);
+            // A certificate that is disabled is seen, with that as an obstacle; a secret is not.
+            Some(untouched && said == (carried.obstacle.is_none(), carried.key_id, carried.sequence))
         }
         (TargetState::Present(carried), None) if carried.holder == Holder::Unowned => None,
         (TargetState::Present(_), None) | (TargetState::Absent | TargetState::Troubled(_), Some(_)) => Some(false),
@@ -180,4 +188,65 @@ fn is_still(found: &TargetState, listed: Option<&Listed>, looked_at: Timestamp) 
 /// A panic elsewhere cannot leave a map half-written.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        api::{KeyId, Reason},
+        facts::{Carried, Owner, Sequence, Service},
+        vault::Tags,
+    };
+
+    fn looked_at() -> Timestamp {
+        "2026-11-30T12:00:05.9Z".parse().unwrap()
+    }
+
+    fn carried() -> Carried {
+        Carried {
+            holder: Holder::Owned(Owner::of("cluster", "payments", "api")),
+            key_id: Some(KeyId(Uuid::from_u128(1))),
+            sequence: Some(Sequence(1)),
+            nonce: None,
+            agrees: true,
+            obstacle: None,
+            version: "1".into(),
+            uid: None,
+        }
+    }
+
+    fn listed() -> Listed {
+        let Carried { key_id, sequence, .. } = carried();
+        let tags = Tags { key_id, sequence, ..Tags::default() };
+        Listed { name: "api".into(), tags, enabled: true, updated: "2026-11-30T12:00:04Z".parse().ok() }
+    }
+
+    #[test]
+    fn what_is_listed_as_it_was_seen_is_not_looked_at_again() {
+        assert_eq!(is_still(&TargetState::Present(carried()), Some(&listed()), looked_at()), Some(true));
+    }
+
+    #[test]
+    fn a_change_in_the_second_of_the_look_may_have_come_after_it() {
+        let updated = "2026-11-30T12:00:05Z".parse().ok();
+        let changed = Listed { updated, ..listed() };
+        assert_eq!(is_still(&TargetState::Present(carried()), Some(&changed), looked_at()), Some(false));
+        let later = looked_at() + Duration::from_secs(1);
+        assert_eq!(is_still(&TargetState::Present(carried()), Some(&changed), later), Some(true));
+    }
+
+    #[test]
+    fn what_was_disabled_and_is_not_any_more_is_looked_at_again() {
+        let disabled = Trouble::unsent(Service::KeyVault, Reason::VaultForbidden, "it is disabled".into(), "Enable it");
+        let seen = TargetState::Present(Carried { obstacle: Some(disabled), ..carried() });
+        let off = Listed { enabled: false, ..listed() };
+        assert_eq!(is_still(&seen, Some(&off), looked_at()), Some(true));
+        assert_eq!(is_still(&seen, Some(&listed()), looked_at()), Some(false));
+        assert_eq!(is_still(&TargetState::Present(carried()), Some(&off), looked_at()), Some(false));
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
         values::{HttpsUrl, Template as DeclaredTemplate},
     },
     certificate::{Bundle, Unsuited},
-    facts::{Entry, NotATemplate, TargetId, Template, template::Values},
+    facts::{Entry, NotATemplate, TargetId, Template, VaultEntry, template::Values},
     plan::readable::whole_value,
     vault::Projection,
 };
@@ -45,7 +45,7 @@ pub fn vault_entry(
     let pem = pem.as_ref().map(Bundle::texts);
     let text = template(spec, target).unwrap_or_else(|| whole_value(entry.kind));
     let name = || match target {
-        TargetId::Vault { name, .. } => name.to_string(),
+        TargetId::Vault(entry) => entry.name.to_string(),
         TargetId::Secret(name) => name.to_string(),
     };
     let template = Template::parse(text, entry.kind).map_err(|why| NoProjection::Template { name: name(), why })?;
@@ -64,8 +64,8 @@ pub fn vault_entry(
 
 /// The template that is declared for an entry.
 fn template<'a>(spec: &'a EntraAppCredentialSpec, target: &TargetId) -> Option<&'a str> {
-    let TargetId::Vault { url, name } = target else { return None };
+    let TargetId::Vault(entry) = target else { return None };
     let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let declared = vaults.find(|one| one.vault_url == *url && one.name == *name)?;
+    let declared = vaults.find(|one| VaultEntry::from(*one) == *entry)?;
     declared.template.as_ref().map(DeclaredTemplate::as_str)
 }

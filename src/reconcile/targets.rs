@@ -39,11 +39,11 @@ impl Act<'_> {
                 let wanted = self.wanted(name.as_str(), record, values);
                 self.hands.secrets.read(self.namespace, name.as_str(), wanted).await
             }
-            (TargetId::Vault { url, name }, None) => Ok(self.connection().await?.vaults.read(url, name, None).await),
-            (TargetId::Vault { url, name }, Some(record)) => {
+            (TargetId::Vault(entry), None) => Ok(self.connection().await?.vaults.read(entry, None).await),
+            (TargetId::Vault(entry), Some(record)) => {
                 let connection = self.connection().await?;
                 let projection = self.projection(&connection, target, record, values).await?;
-                Ok(connection.vaults.read(url, name, Some(&projection)).await)
+                Ok(connection.vaults.read(entry, Some(&projection)).await)
             }
         }
     }
@@ -105,7 +105,7 @@ impl Act<'_> {
                     Written::Outpaced => return Ok(Outcome::Overtaken),
                 }
             }
-            TargetId::Vault { url, name } => {
+            TargetId::Vault(entry) => {
                 let connection = self.connection().await?;
                 let projection = self.projection(&connection, target, record, values).await?;
                 if !self.is_still_so(record).await? {
@@ -114,7 +114,7 @@ impl Act<'_> {
                 if self.is_late() {
                     return Ok(Outcome::Expired);
                 }
-                connection.vaults.write(url, name, &projection, self.in_time()).await?
+                connection.vaults.write(entry, &projection, self.in_time()).await?
             }
         };
         Ok(Outcome::Target(Looked { at: self.hands.clock.now(), found: TargetState::Present(found) }))

@@ -5,10 +5,16 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::ResourceExt;
 
-use super::{Again, Context, Error, connections::Connection, drift::LastRound, said::OVERDUE, say::Spoken};
+use super::{
+    Again, Context, Error,
+    connections::Connection,
+    drift::{Kept, LastRound},
+    said::OVERDUE,
+    say::Spoken,
+};
 use crate::{
-    api::{ClientId, Declared, EntraTenant, EntraTenantSpec, values::VaultUrl},
-    facts::{Care, Looked, Trouble},
+    api::{ClientId, Declared, EntraTenant, EntraTenantSpec},
+    facts::{Care, Looked, Trouble, VaultEntry},
     plan::{tenant::report, timing::doubling},
 };
 
@@ -96,19 +102,22 @@ async fn applications(
 }
 
 /// Trouble with a vault is told by the resources that publish there; it comes back.
-async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context: &Context) -> Vec<Trouble> {
+async fn vaults(declared: &BTreeSet<Kept>, connection: &Connection, context: &Context) -> Vec<Trouble> {
     let mut troubles = vec![];
-    let list = |url| async move { (url, context.hands.now(), connection.vaults.list(url).await) };
-    for (url, at, listed) in futures::future::join_all(declared.iter().map(list)).await {
+    let lists = declared.iter().map(|kept| async move {
+        let (url, object) = kept;
+        (kept, context.hands.now(), connection.vaults.list(url, *object).await)
+    });
+    for (kept, at, listed) in futures::future::join_all(lists).await {
         match listed {
             Ok(listed) => {
-                let different = context.drift.remember_vault(url, listed, at);
+                let different = context.drift.remember_vault(kept, listed, at);
                 for resources in context.woken.iter() {
-                    resources.entries_changed(url, &different);
+                    resources.entries_changed(&kept.0, &different);
                 }
             }
             Err(trouble) => {
-                tracing::warn!(%url, reason = %trouble.reason, "{}", trouble.message);
+                tracing::warn!(url = %kept.0, reason = %trouble.reason, "{}", trouble.message);
                 troubles.push(trouble);
             }
         }
@@ -120,7 +129,7 @@ async fn vaults(declared: &BTreeSet<VaultUrl>, connection: &Connection, context:
 #[derive(Default)]
 struct Declarations {
     applications: BTreeSet<ClientId>,
-    vaults: BTreeSet<VaultUrl>,
+    vaults: BTreeSet<Kept>,
     /// What is published for them.
     care: Care,
 }
@@ -138,8 +147,8 @@ impl Declarations {
                 all.care.credentials += 1;
                 all.care.nearest_expiry = [all.care.nearest_expiry, end].into_iter().flatten().min();
             }
-            all.vaults
-                .extend(spec.publish.iter().flat_map(|publish| &publish.key_vaults).map(|one| one.vault_url.clone()));
+            let entries = spec.publish.iter().flat_map(|publish| &publish.key_vaults).map(VaultEntry::from);
+            all.vaults.extend(entries.map(|entry| (entry.url, entry.object)));
         }
         all
     }

@@ -1,16 +1,18 @@
-//! Key Vault's secrets: what is under a name, a new version of it, what a whole vault holds, and taking an old version
-//! out of use. An adapter: it carries out and reports back, it decides nothing, and it knows nothing of Kubernetes or
+//! Key Vault's secrets and certificates: what is under a name, a new version of it, what a whole vault holds, and taking an
+//! old version out of use. An adapter: it carries out and reports back, it decides nothing, and it knows nothing of Kubernetes or
 //! Graph. It never deletes, never recovers, and never sends a token to a host that is not a vault of the tenant's cloud.
 //!
 //! Every call goes out once: a PUT always makes a version, so whoever does not know whether one arrived reads, compares,
 //! and then decides. (The SDK's first request to a vault is without a body, to ask where to sign in; the call follows.)
 //!
 //! Reading order: [`address`] (which hosts are vaults), [`tags`] and [`projection`] (what an entry says; pure),
-//! [`secrets`] (the calls), `trouble` (what a refusal means; pure).
+//! [`entries`] (what is done to an entry), `secrets` and `certificates` (the calls), `trouble` (what a refusal means; pure).
 
 pub mod address;
+mod certificates;
+pub mod entries;
 pub mod projection;
-pub mod secrets;
+mod secrets;
 pub mod tags;
 mod trouble;
 
@@ -27,17 +29,21 @@ use azure_core::{
     error::ErrorKind,
     http::{ClientOptions, RetryOptions, Transport},
 };
+use azure_security_keyvault_certificates::{CertificateClient, CertificateClientOptions};
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use tokio::time::timeout;
 
 pub use address::VaultSuffix;
+pub use entries::{Listed, Version};
 pub use projection::Projection;
-pub use secrets::{Listed, Version};
 pub use tags::Tags;
 
 use crate::{
-    api::values::{VaultName, VaultUrl},
-    facts::{Service, Trouble},
+    api::{
+        publish::VaultObjectType,
+        values::{VaultName, VaultUrl},
+    },
+    facts::{Service, Trouble, VaultEntry},
     wire::{self, Scope, Way, in_time::OnlyInTime, ways::Passage},
 };
 
@@ -51,8 +57,14 @@ pub struct Vaults {
     credential: Arc<dyn TokenCredential>,
     suffix: VaultSuffix,
     wire: Option<wire::Client>,
-    /// One per vault: each has asked its vault once where to sign in.
-    clients: Mutex<HashMap<VaultUrl, Arc<SecretClient>>>,
+    /// Those of each vault: each has asked its vault once where to sign in.
+    clients: Mutex<HashMap<VaultUrl, Arc<Clients>>>,
+}
+
+/// The SDK's two clients of a vault.
+struct Clients {
+    secrets: SecretClient,
+    certificates: CertificateClient,
 }
 
 /// Which of a vault's limits a call counts in.
@@ -64,6 +76,22 @@ struct Call<'a> {
     doing: &'static str,
     url: &'a VaultUrl,
     name: Option<&'a VaultName>,
+    object: VaultObjectType,
+}
+
+impl<'a> Call<'a> {
+    const fn about(doing: &'static str, entry: &'a VaultEntry) -> Self {
+        let VaultEntry { url, name, object } = entry;
+        Self { doing, url, name: Some(name), object: *object }
+    }
+
+    /// What it is about, in a word.
+    const fn noun(self) -> &'static str {
+        match self.object {
+            VaultObjectType::Secret => "secret",
+            VaultObjectType::Certificate => "certificate",
+        }
+    }
 }
 
 impl Vaults {
@@ -85,7 +113,7 @@ impl Vaults {
         &self,
         call: Call<'_>,
         counts: Counts,
-        send: impl FnOnce(Arc<SecretClient>) -> F,
+        send: impl FnOnce(Arc<Clients>) -> F,
     ) -> Result<T, Trouble>
     where
         F: Future<Output = azure_core::Result<T>>,
@@ -96,7 +124,7 @@ impl Vaults {
 
     /// A vault to be asked. Whether its host is one of the cloud's is looked at first; that its challenge asks for a token
     /// of that very cloud is looked at by the SDK, before it signs in.
-    fn vault(&self, call: Call<'_>) -> Result<Arc<SecretClient>, Trouble> {
+    fn vault(&self, call: Call<'_>) -> Result<Arc<Clients>, Trouble> {
         let Some(origin) = self.suffix.origin(call.url) else { return Err(trouble::elsewhere(call, &self.suffix)) };
         self.client(origin).map_err(|error| trouble::of(call, &error))
     }
@@ -129,7 +157,7 @@ impl Vaults {
         Ok(passage)
     }
 
-    fn client(&self, origin: VaultUrl) -> azure_core::Result<Arc<SecretClient>> {
+    fn client(&self, origin: VaultUrl) -> azure_core::Result<Arc<Clients>> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&origin) {
             return Ok(Arc::clone(client));
@@ -141,8 +169,13 @@ impl Vaults {
             per_try_policies: counting.chain([Arc::new(OnlyInTime) as _]).collect(),
             ..ClientOptions::default()
         };
-        let options = SecretClientOptions { client_options, ..SecretClientOptions::default() };
-        let client = Arc::new(SecretClient::new(origin.as_str(), Arc::clone(&self.credential), Some(options))?);
+        let secrets = SecretClientOptions { client_options: client_options.clone(), ..SecretClientOptions::default() };
+        let certificates = CertificateClientOptions { client_options, ..CertificateClientOptions::default() };
+        let credential = || Arc::clone(&self.credential);
+        let client = Arc::new(Clients {
+            secrets: SecretClient::new(origin.as_str(), credential(), Some(secrets))?,
+            certificates: CertificateClient::new(origin.as_str(), credential(), Some(certificates))?,
+        });
         clients.insert(origin, Arc::clone(&client));
         Ok(client)
     }
@@ -150,10 +183,10 @@ impl Vaults {
 
 impl fmt::Display for Call<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { doing, url, name } = self;
+        let Self { doing, url, name, .. } = self;
         match name {
-            Some(name) => write!(out, "{doing} secret {name} of {url}"),
-            None => write!(out, "{doing} of {url}"),
+            Some(name) => write!(out, "{doing} {} {name} of {url}", self.noun()),
+            None => write!(out, "{doing} the {}s of {url}", self.noun()),
         }
     }
 }
@@ -184,7 +217,8 @@ mod tests {
         let wire = wire::Client::new(wire::Settings::default()).unwrap();
         let vaults = Vaults::new(wire.http().clone(), Arc::new(Nobody), "vault.azure.net".into()).sharing(&wire);
         let (url, name) = (VaultUrl::from("https://kv-a.vault.azure.net"), VaultName::from("a"));
-        let call = Call { doing: "write", url: &url, name: Some(&name) };
+        let entry = VaultEntry::secret(&url, &name);
+        let call = Call::about("write", &entry);
         let trouble = vaults
             .answered(call, Scope::VaultCalls, std::future::pending::<azure_core::Result<()>>())
             .await
@@ -210,11 +244,11 @@ mod tests {
         let wire = wire::Client::new(wire::Settings { limits, ..wire::Settings::default() }).unwrap();
         let vaults = Vaults::new(wire.http().clone(), Arc::new(Nobody), "vault.azure.net".into()).sharing(&wire);
         let url = VaultUrl::from("https://KV-a.vault.azure.net/");
-        let (wanted, name) = (projection::tests::projection(), VaultName::from("a"));
-        let write = vaults.write(&url, &name, &wanted, InTime::always()).await.unwrap_err();
+        let (wanted, entry) = (projection::tests::projection(), VaultEntry::secret(&url, &"a".into()));
+        let write = vaults.write(&entry, &wanted, InTime::always()).await.unwrap_err();
         assert_eq!((write.reason, write.effect), (Reason::Throttled, Effect::NotSent));
         assert_eq!(write.retry_after, Some(Duration::from_secs(7)));
-        let list = vaults.list(&url).await.unwrap_err();
+        let list = vaults.list(&url, VaultObjectType::Secret).await.unwrap_err();
         assert_eq!((list.reason, list.retry_after), (Reason::Throttled, Some(Duration::from_secs(9))));
         assert!(list.message.contains("limit on calls of https://kv-a.vault.azure.net"), "{}", list.message);
     }

@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use azure_core::time::OffsetDateTime;
+use azure_security_keyvault_certificates::models::{
+    Certificate, CertificateAttributes, CertificatePolicy, ImportCertificateParameters, KeyProperties, SecretProperties,
+};
 use azure_security_keyvault_secrets::models::{Secret, SecretAttributes, SetSecretParameters};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,9 +14,12 @@ use secrecy::{ExposeSecret, SecretString};
 use super::tags::{AUTHORITY, CLIENT, KEY_ID, NONCE, OWNER, SEQUENCE, TENANT};
 use crate::{
     api::{grant::CredentialKind, values::HttpsUrl},
+    certificate::Bundle,
     facts::Entry,
 };
 
+/// How Key Vault calls PEM. Without it, it takes what is imported for PKCS #12.
+const PEM: &str = "application/x-pem-file";
 /// Documents differ on how long a tag may be: 256 or 512 characters.
 const LONGEST_TAG: usize = 256;
 
@@ -37,7 +43,7 @@ impl Projection {
     pub fn of(entry: &Entry, authority: &HttpsUrl, value: SecretString) -> Option<Self> {
         let content_type = match entry.kind {
             CredentialKind::ClientSecret => "text/plain",
-            CredentialKind::Certificate => "application/x-pem-file",
+            CredentialKind::Certificate => PEM,
             CredentialKind::Federated => return None,
         };
         let kept = entry.kept.as_ref()?;
@@ -62,17 +68,51 @@ impl Projection {
     /// Whether an entry is what this makes of it. Tags that others have added change nothing: to write for their sake
     /// would make a version a day where a policy tags everything.
     pub(super) fn agrees(&self, secret: &Secret) -> bool {
-        let none = HashMap::new();
-        let tags = secret.tags.as_ref().unwrap_or(&none);
         let expires = secret.attributes.as_ref().and_then(|attributes| attributes.expires);
         secret.value.as_deref() == Some(self.value.expose_secret())
             && secret.content_type.as_deref() == Some(self.content_type.as_str())
             && expires.map(OffsetDateTime::unix_timestamp) == self.expires.map(Timestamp::as_second)
-            && self.tags.iter().all(|(name, text)| tags.get(name) == Some(text))
+            && self.is_tagged(secret.tags.as_ref())
+    }
+
+    /// The same about a certificate, whose end is its own. Its key is the one that was imported with it: Key Vault refuses
+    /// any other.
+    pub(super) fn is_imported_as(&self, found: &Certificate) -> bool {
+        let Certificate { attributes, policy, cer, .. } = found;
+        let enabled = attributes.as_ref().and_then(|attributes| attributes.enabled);
+        let kept_as = policy.as_ref().and_then(|policy| policy.secret_properties.as_ref()?.content_type.as_deref());
+        Bundle::of(&self.value).is_ok_and(|bundle| cer.as_deref() == Some(bundle.der()))
+            && enabled != Some(false)
+            && kept_as == Some(PEM)
+            && self.is_tagged(found.tags.as_ref())
+    }
+
+    fn is_tagged(&self, tags: Option<&HashMap<String, String>>) -> bool {
+        self.tags.iter().all(|(name, text)| tags.and_then(|tags| tags.get(name)) == Some(text))
+    }
+
+    /// The body of the import. Whoever reads the secret of this certificate is to find its key there.
+    pub(super) fn import(&self) -> ImportCertificateParameters {
+        let key_properties = KeyProperties { exportable: Some(true), ..KeyProperties::default() };
+        let secret_properties = SecretProperties { content_type: Some(PEM.to_owned()) };
+        ImportCertificateParameters {
+            base64_encoded_certificate: Some(self.value.expose_secret().to_owned()),
+            certificate_attributes: Some(CertificateAttributes {
+                enabled: Some(true),
+                ..CertificateAttributes::default()
+            }),
+            certificate_policy: Some(CertificatePolicy {
+                key_properties: Some(key_properties),
+                secret_properties: Some(secret_properties),
+                ..CertificatePolicy::default()
+            }),
+            tags: Some(self.tags.clone().into_iter().collect()),
+            ..ImportCertificateParameters::default()
+        }
     }
 
     /// The body of the PUT. Key Vault counts in whole seconds.
-    pub(super) fn parameters(&self) -> SetSecretParameters {
+    pub(super) fn secret(&self) -> SetSecretParameters {
         let time = |time: Timestamp| OffsetDateTime::from_unix_timestamp(time.as_second()).ok();
         SetSecretParameters {
             value: Some(self.value.expose_secret().to_owned()),
@@ -89,12 +129,14 @@ impl Projection {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde_json::json;
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde_json::{Value, json};
     use uuid::Uuid;
 
     use super::*;
     use crate::{
         api::{ClientId, KeyId, TenantId, values::ObjectName},
+        certificate::made::{Wish, make},
         facts::{Attempt, Kept, Nonce, Owner, Sequence, Stage, TargetId},
         vault::tags::Tags,
     };
@@ -138,7 +180,7 @@ pub(super) mod tests {
     #[test]
     fn tags_carry_the_coherent_set_and_are_read_as_they_are_written() {
         let (projection, entry) = (projection(), entry());
-        let tags = projection.parameters().tags.unwrap();
+        let tags = projection.secret().tags.unwrap();
         let read = Tags::read(Some(&tags));
         assert_eq!((read.owner, read.key_id), (Some(entry.owner), entry.kept.map(|kept| kept.key_id)));
         assert_eq!((read.sequence, read.nonce), (Some(entry.sequence), Some(Nonce::of([2; 10]))), "the last attempt's");
@@ -167,6 +209,38 @@ pub(super) mod tests {
             Secret::default(),
         ] {
             assert!(!wanted.agrees(&changed), "{:?}", changed.tags);
+        }
+    }
+
+    fn bundle() -> Bundle {
+        let (begins, ends) = (Timestamp::UNIX_EPOCH, "2027-02-03T04:05:06Z".parse().unwrap());
+        make(&Wish { common_name: "payments".into(), bits: 2048, begins, ends }).unwrap()
+    }
+
+    #[test]
+    fn what_was_imported_agrees_and_every_difference_counts() {
+        let bundle = bundle();
+        let entry = Entry { kind: CredentialKind::Certificate, ..entry() };
+        let wanted = Projection::of(&entry, &"https://login.microsoftonline.com".into(), bundle.pem()).unwrap();
+        let (tags, import) = (&wanted.tags, wanted.import());
+        assert!(!import.base64_encoded_certificate.unwrap().contains('\r'), "Key Vault reads no other line breaks");
+        let stored = json!({
+            "cer": STANDARD.encode(bundle.der()), "attributes": {"enabled": true}, "tags": tags,
+            "policy": {"secret_props": {"contentType": PEM}},
+        });
+        let agrees = |patch: &Value| {
+            let mut changed = stored.clone();
+            patch.as_object().unwrap().iter().for_each(|(name, value)| changed[name] = value.clone());
+            wanted.is_imported_as(&serde_json::from_value(changed).unwrap())
+        };
+        assert!(agrees(&json!({})));
+        for difference in [
+            json!({"cer": STANDARD.encode(self::bundle().der())}),
+            json!({"attributes": {"enabled": false}}),
+            json!({"policy": {"secret_props": {"contentType": "application/x-pkcs12"}}}),
+            json!({"tags": {}}),
+        ] {
+            assert!(!agrees(&difference), "{difference}");
         }
     }
 

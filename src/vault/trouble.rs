@@ -16,13 +16,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Call, VaultSuffix};
 use crate::{
-    api::Reason,
+    api::{Reason, publish::VaultObjectType},
     facts::{Effect, Service, Trouble},
     wire::{Told, effect},
 };
 
 /// What Key Vault says of a name that is not there.
-const NOT_FOUND: &str = "SecretNotFound";
+const NOT_FOUND: [&str; 2] = ["SecretNotFound", "CertificateNotFound"];
 /// As much of an answer as is repeated.
 const LONGEST_QUOTE: usize = 400;
 
@@ -92,7 +92,13 @@ pub(super) fn not_ours(call: Call<'_>, version: &str) -> Trouble {
 pub(super) fn deleted(call: Call<'_>, purged: Option<OffsetDateTime>) -> Trouble {
     let until = purged.and_then(timestamp).map(|time| format!(" until {time}")).unwrap_or_default();
     let said = format!("it is deleted but recoverable{until}, so its name is taken");
-    Trouble { remedy: DELETED.into(), ..trouble(call, Reason::VaultEntryDeleted, Effect::Refused, &said) }
+    Trouble { remedy: deleted_remedy(call).into(), ..trouble(call, Reason::VaultEntryDeleted, Effect::Refused, &said) }
+}
+
+/// A latest version that nobody may use.
+pub(super) fn disabled(call: Call<'_>) -> Trouble {
+    let base = trouble(call, Reason::VaultForbidden, Effect::NotSent, "its latest version is disabled");
+    Trouble { remedy: DISABLED.into(), ..base }
 }
 
 /// The same without a value that was sent, should whatever answered have repeated it in what looks like Key Vault's words.
@@ -106,7 +112,7 @@ pub(super) fn hushed(trouble: Trouble, value: &SecretString) -> Trouble {
 
 /// Whether a trouble is only that there is nothing of that name.
 pub(super) fn is_absence(trouble: &Trouble) -> bool {
-    trouble.service == Service::KeyVault && trouble.code.as_deref() == Some(NOT_FOUND)
+    trouble.service == Service::KeyVault && trouble.code.as_deref().is_some_and(|code| NOT_FOUND.contains(&code))
 }
 
 /// Whether a trouble is that the operator may not.
@@ -121,11 +127,48 @@ pub(super) fn timestamp(time: OffsetDateTime) -> Option<Timestamp> {
 
 const UNREACHABLE: &str =
     "Nothing, unless it lasts: then see that the cluster, and its proxy if there is one, reaches the vault";
-const DELETED: &str = "Recover it (az keyvault secret recover), or purge it if nobody needs it: what was deleted is never \
-                       recovered unasked";
+const DISABLED: &str =
+    "Somebody has disabled the latest version, which is not undone unasked: enable it, or delete the entry";
+
+const fn deleted_remedy(call: Call<'_>) -> &'static str {
+    match call.object {
+        VaultObjectType::Secret => {
+            "Recover it (az keyvault secret recover), or purge it if nobody needs it: what was deleted is never recovered \
+             unasked"
+        }
+        VaultObjectType::Certificate => {
+            "Recover it (az keyvault certificate recover), or purge it if nobody needs it: what was deleted is never \
+             recovered unasked"
+        }
+    }
+}
+
+/// What the operator's identity lacks where roles decide.
+const fn role_remedy(call: Call<'_>) -> &'static str {
+    match call.object {
+        VaultObjectType::Secret => {
+            "Assign the role \"Key Vault Secrets Officer\" to the operator's identity, for the vault or for this secret; it takes some minutes to be known"
+        }
+        VaultObjectType::Certificate => {
+            "Assign the roles \"Key Vault Certificates Officer\" and \"Key Vault Certificate User\" to the operator's identity, for the vault or for this certificate; it takes some minutes to be known"
+        }
+    }
+}
+
+/// What it lacks where access policies decide.
+const fn policy_remedy(call: Call<'_>) -> &'static str {
+    match call.object {
+        VaultObjectType::Secret => {
+            "Give the operator's identity the secret permissions Get, List and Set in the vault's access policies"
+        }
+        VaultObjectType::Certificate => {
+            "Give the operator's identity the certificate permissions Get, List, Import and Update, and the secret permission Get, in the vault's access policies"
+        }
+    }
+}
 
 /// What a refusal means: its reason, and what to do.
-fn meaning(status: u16, code: &str) -> (Reason, &'static str) {
+fn meaning(call: Call<'_>, status: u16, code: &str) -> (Reason, &'static str) {
     match (status, code) {
         (401, "AKV10032") => (
             Reason::VaultForbidden,
@@ -135,14 +178,8 @@ fn meaning(status: u16, code: &str) -> (Reason, &'static str) {
             Reason::OperatorCannotSignIn,
             "Compare cloud and endpoints of the EntraTenant with the vault's, and the clocks of the cluster's machines with the time of the answer",
         ),
-        (403, "ForbiddenByRbac") => (
-            Reason::VaultForbidden,
-            "Assign the role \"Key Vault Secrets Officer\" to the operator's identity, for the vault or for this secret; it takes some minutes to be known",
-        ),
-        (403, "ForbiddenByPolicy" | "AccessDenied") => (
-            Reason::VaultForbidden,
-            "Give the operator's identity the secret permissions Get, List and Set in the vault's access policies",
-        ),
+        (403, "ForbiddenByRbac") => (Reason::VaultForbidden, role_remedy(call)),
+        (403, "ForbiddenByPolicy" | "AccessDenied") => (Reason::VaultForbidden, policy_remedy(call)),
         (403, "ForbiddenByFirewall") => (
             Reason::VaultUnreachable,
             "Allow the address that the cluster's requests come from in the vault's firewall, or reach it by a private endpoint",
@@ -151,16 +188,24 @@ fn meaning(status: u16, code: &str) -> (Reason, &'static str) {
             Reason::VaultUnreachable,
             "The vault can be reached by private endpoints only: give the cluster's network one, with its DNS zone",
         ),
-        (403, "SecretDisabled") => (
-            Reason::VaultForbidden,
-            "Somebody has disabled the latest version, which is not undone unasked: enable it, or delete the entry",
+        (403, "SecretDisabled") => (Reason::VaultForbidden, DISABLED),
+        (403, "SecretManagedByKeyVault") => (
+            Reason::VaultEntryNotOurs,
+            "It is the secret of a certificate: choose another name, or set objectType to Certificate",
         ),
-        (403, _) => (Reason::VaultForbidden, "Let the operator's identity read and write this secret"),
-        (404, NOT_FOUND) => (Reason::Refused, "Create it, or correct its name"),
+        (403, _) => (Reason::VaultForbidden, "Let the operator's identity read and write this entry"),
+        (404, code) if NOT_FOUND.contains(&code) => (Reason::Refused, "Create it, or correct its name"),
         (409, "ObjectIsBeingRecovered") => {
             (Reason::VaultEntryDeleted, "Nothing: it is being recovered, and is written to when that is done")
         }
-        (409, "ObjectIsDeletedButRecoverable" | "ObjectIsBeingDeleted") => (Reason::VaultEntryDeleted, DELETED),
+        (409, "ObjectIsDeletedButRecoverable" | "ObjectIsBeingDeleted") => {
+            (Reason::VaultEntryDeleted, deleted_remedy(call))
+        }
+        // Said without an inner code.
+        (409, _) if call.object == VaultObjectType::Certificate => (
+            Reason::VaultEntryNotOurs,
+            "A secret of this name is in the certificate's way: choose another name, or delete and purge the secret",
+        ),
         (429, _) => (Reason::Throttled, "Nothing: it is tried again when the time is over"),
         (408 | 500.., _) => {
             (Reason::Unreachable, "Nothing: it is tried again. If it lasts, see https://azure.status.microsoft")
@@ -173,7 +218,7 @@ fn answered(call: Call<'_>, status: u16, response: &RawResponse) -> Trouble {
     let said: Option<KeyVaultErrorError> =
         serde_json::from_slice::<KeyVaultError>(response.body()).ok().and_then(|body| body.error);
     let code = said.as_ref().and_then(innermost);
-    let (reason, remedy) = meaning(status, code.as_deref().unwrap_or_default());
+    let (reason, remedy) = meaning(call, status, code.as_deref().unwrap_or_default());
     let header = |name| response.headers().get_optional_str(&HeaderName::from_static(name));
     let Told { at, retry_after } = Told::of(header, Timestamp::now());
     let trace_id = header("x-ms-request-id").map(str::to_owned);
@@ -286,12 +331,13 @@ mod tests {
     use super::*;
     use crate::{
         api::values::{VaultName, VaultUrl},
+        facts::VaultEntry,
         wire::told,
     };
 
     fn asked<T>(judge: impl FnOnce(Call<'_>) -> T) -> T {
         let (url, name) = (VaultUrl::from("https://kv-a.vault.azure.net"), VaultName::from("a"));
-        judge(Call { doing: "read", url: &url, name: Some(&name) })
+        judge(Call::about("read", &VaultEntry::secret(&url, &name)))
     }
 
     fn refused(status: StatusCode, headers: &[(&'static str, &'static str)], body: &'static str) -> Trouble {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use keywright::{
-    facts::{Federation, Mine, NamespaceSeen, Nonce, Observation, Owner, Records, TargetId, TenantSeen},
+    facts::{Federation, Mine, NamespaceSeen, Nonce, Observation, Owner, Records, TargetId, TenantSeen, VaultEntry},
     plan::{Decision, Moment, Timing, plan},
 };
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ impl Town {
     pub fn new(operators: usize, targets: &[&str], faults: &'static [Fault], most_faults: usize) -> Self {
         let named = |name: &&str| match *name {
             "secret" => TargetId::Secret("payments-api".into()),
-            _ => TargetId::Vault { url: VAULT.into(), name: "payments-api".into() },
+            _ => TargetId::Vault(VaultEntry::secret(&VAULT.into(), &"payments-api".into())),
         };
         Self {
             operators,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use keywright::{
-    api::{KeyId, Reason, values::VaultName},
-    facts::{Effect, Holder, Nonce, Owner, Sequence, TargetState},
+    api::{KeyId, Reason, publish::VaultObjectType},
+    facts::{Effect, Holder, Nonce, Owner, Sequence, TargetState, VaultEntry},
     wire::InTime,
 };
 use keywright_sandbox::{
@@ -23,7 +23,10 @@ use crate::vaults::{VAULT, owner, present, projection, town, troubled};
 async fn what_is_not_there_is_absent() {
     let town = town().await;
     assert_eq!(town.read(None).await, TargetState::Absent);
-    assert_eq!(town.vaults.value(&town.url, &town.name).await.unwrap_err().code.as_deref(), Some("SecretNotFound"));
+    assert_eq!(
+        town.vaults.value(&town.entry.url, &town.entry.name).await.unwrap_err().code.as_deref(),
+        Some("SecretNotFound")
+    );
 }
 
 #[tokio::test]
@@ -37,7 +40,7 @@ async fn what_was_written_is_seen_whole_and_agrees() {
     assert_eq!(present(town.read(Some(&wanted)).await), written);
     assert!(!present(town.read(None).await).agrees, "nothing is wanted");
     assert!(!present(town.read(Some(&projection(8, "first~value"))).await).agrees);
-    assert_eq!(town.vaults.value(&town.url, &town.name).await.unwrap().expose_secret(), "first~value");
+    assert_eq!(town.vaults.value(&town.entry.url, &town.entry.name).await.unwrap().expose_secret(), "first~value");
     assert_eq!(town.tags(), wanted.tags);
     assert_eq!(town.versions(), 1);
 }
@@ -118,8 +121,8 @@ async fn many_at_once_share_one_client_and_one_token() {
     let (vaults, before) = (Arc::new(town.vaults), town.azure.journal().len());
     let mut reads = JoinSet::new();
     for _ in 0..20 {
-        let (vaults, url, name) = (Arc::clone(&vaults), town.url.clone(), town.name.clone());
-        reads.spawn(async move { vaults.read(&url, &name, Some(&projection(1, "ours"))).await });
+        let (vaults, entry) = (Arc::clone(&vaults), town.entry.clone());
+        reads.spawn(async move { vaults.read(&entry, Some(&projection(1, "ours"))).await });
     }
     assert!(reads.join_all().await.into_iter().all(|state| present(state).agrees));
     assert_eq!(town.azure.journal().len() - before, 20, "no challenge and no sign-in among them");
@@ -129,7 +132,7 @@ async fn many_at_once_share_one_client_and_one_token() {
 async fn a_deleted_name_is_taken_and_is_not_recovered() {
     let town = town().await;
     town.published(1, "old").await;
-    town.azure.delete_secret(VAULT, town.name.as_str()).unwrap();
+    town.azure.delete_secret(VAULT, town.entry.name.as_str()).unwrap();
     let trouble = troubled(town.read(None).await);
     assert_eq!(trouble.reason, Reason::VaultEntryDeleted);
     assert!(trouble.message.contains("recoverable until 2"), "{}", trouble.message);
@@ -137,7 +140,7 @@ async fn a_deleted_name_is_taken_and_is_not_recovered() {
     assert_eq!((trouble.reason, trouble.effect), (Reason::VaultEntryDeleted, Effect::Refused));
     assert_eq!(trouble.code.as_deref(), Some("ObjectIsDeletedButRecoverable"));
     assert_eq!(town.asked("recoverDeletedSecret"), 0);
-    town.azure.purge_secret(VAULT, town.name.as_str()).unwrap();
+    town.azure.purge_secret(VAULT, town.entry.name.as_str()).unwrap();
     assert_eq!(town.read(None).await, TargetState::Absent);
 }
 
@@ -146,9 +149,9 @@ async fn deletions_and_recoveries_under_way_are_told_by_the_write() {
     let town = town().await;
     let slow = Lag { least: SignedDuration::ZERO, most: SignedDuration::from_hours(1) };
     town.published(1, "old").await;
-    town.azure.delete_secret(VAULT, town.name.as_str()).unwrap();
+    town.azure.delete_secret(VAULT, town.entry.name.as_str()).unwrap();
     town.azure.edit_vault(VAULT, |settings| settings.recovery_lag = slow).unwrap();
-    town.azure.recover_secret(VAULT, town.name.as_str()).unwrap();
+    town.azure.recover_secret(VAULT, town.entry.name.as_str()).unwrap();
     assert!(matches!(town.read(None).await, TargetState::Present(_)), "it can be read before it can be written to");
     let refused = async || town.write(&projection(2, "new")).await.unwrap_err();
     let trouble = refused().await;
@@ -157,9 +160,9 @@ async fn deletions_and_recoveries_under_way_are_told_by_the_write() {
     town.azure.edit_vault(VAULT, |settings| settings.deletion_lag = long).unwrap();
     town.azure.put_secret(VAULT, "other", "x", SecretEdit::default()).unwrap();
     town.azure.delete_secret(VAULT, "other").unwrap();
-    let other = VaultName::from("other");
-    assert_eq!(town.vaults.read(&town.url, &other, None).await, TargetState::Absent, "neither here nor deleted yet");
-    let trouble = town.vaults.write(&town.url, &other, &projection(2, "new"), InTime::always()).await.unwrap_err();
+    let other = VaultEntry::secret(&town.entry.url, &"other".into());
+    assert_eq!(town.vaults.read(&other, None).await, TargetState::Absent, "neither here nor deleted yet");
+    let trouble = town.vaults.write(&other, &projection(2, "new"), InTime::always()).await.unwrap_err();
     assert_eq!((trouble.reason, trouble.code.as_deref()), (Reason::VaultEntryDeleted, Some("ObjectIsBeingDeleted")));
 }
 
@@ -176,7 +179,7 @@ async fn a_list_has_every_entry_of_ours_from_every_page_and_no_value() {
     }
     let off = SecretEdit { enabled: Some(false), ..SecretEdit::default() };
     town.azure.edit_secret(VAULT, "entry-00", None, off).unwrap();
-    let listed = town.vaults.list(&town.url).await.unwrap();
+    let listed = town.vaults.list(&town.entry.url, VaultObjectType::Secret).await.unwrap();
     let names: Vec<String> = listed.iter().map(|entry| entry.name.to_string()).collect();
     let expected: Vec<String> = (0..60).step_by(2).map(|number| format!("entry-{number:02}")).collect();
     assert_eq!(names, expected);
@@ -190,9 +193,9 @@ async fn an_old_version_of_ours_is_taken_out_of_use_and_the_latest_stays() {
     let town = town().await;
     let (old, new) = (town.published(1, "old").await, town.published(2, "new").await);
     for _ in 0..2 {
-        town.vaults.disable(&town.url, &town.name, &old.version, &owner()).await.unwrap();
+        town.vaults.disable(&town.entry, &old.version, &owner()).await.unwrap();
     }
-    let versions = town.vaults.versions(&town.url, &town.name).await.unwrap();
+    let versions = town.vaults.versions(&town.entry).await.unwrap();
     let told: Vec<_> = versions.iter().map(|version| (version.id.as_str(), version.enabled)).collect();
     assert_eq!(told.len(), 2);
     assert!(told.contains(&(&old.version, false)) && told.contains(&(&new.version, true)), "{told:?}");
@@ -210,11 +213,12 @@ async fn a_version_of_somebody_else_is_left_alone() {
     let ours = town.published(1, "ours").await.version;
     let other = Owner::of("cluster", "payments", "other");
     for (version, owner) in [(&theirs, owner()), (&ours, other)] {
-        let trouble = town.vaults.disable(&town.url, &town.name, version, &owner).await.unwrap_err();
+        let trouble = town.vaults.disable(&town.entry, version, &owner).await.unwrap_err();
         assert_eq!((trouble.reason, trouble.effect), (Reason::VaultEntryNotOurs, Effect::NotSent));
     }
     assert_eq!(town.asked("updateSecret"), 0);
-    let gone = town.vaults.disable(&town.url, &VaultName::from("nothing"), &ours, &owner()).await;
+    let nothing = VaultEntry::secret(&town.entry.url, &"nothing".into());
+    let gone = town.vaults.disable(&nothing, &ours, &owner()).await;
     assert_eq!(gone, Ok(()), "what is not there is not in use");
 }
 
@@ -222,7 +226,8 @@ async fn a_version_of_somebody_else_is_left_alone() {
 async fn names_and_urls_have_no_case() {
     let town = town().await;
     town.published(1, "ours").await;
-    let shouted = town.vaults.read(&"https://KV-Payments.vault.azure.net/".into(), &"PAYMENTS-API".into(), None).await;
+    let shouted = VaultEntry::secret(&"https://KV-Payments.vault.azure.net/".into(), &"PAYMENTS-API".into());
+    let shouted = town.vaults.read(&shouted, None).await;
     assert_eq!(present(shouted).sequence, Some(Sequence(1)));
     assert_eq!(town.azure.journal().count(|entry| entry.status == Some(401)), 1, "one client for both spellings");
 }

@@ -8,6 +8,7 @@
 )]
 
 mod entries;
+mod imports;
 mod place;
 mod proofs;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use keywright::{
-    api::Reason,
+    api::{Reason, publish::VaultObjectType},
     facts::{Effect, Service, TargetState, Trouble},
     vault::Vaults,
     wire::InTime,
@@ -23,11 +23,11 @@ use crate::{
 async fn refused(town: &Town) -> Trouble {
     let read = troubled(town.read(None).await);
     let written = town.write(&projection(1, "hush-hush")).await.unwrap_err();
-    let listed = town.vaults.list(&town.url).await.unwrap_err();
+    let listed = town.vaults.list(&town.entry.url, VaultObjectType::Secret).await.unwrap_err();
     assert_eq!((read.reason, listed.reason), (written.reason, written.reason));
     for trouble in [&read, &written, &listed] {
         assert!(!format!("{trouble:?}").contains("hush") && !trouble.remedy.is_empty(), "{trouble:?}");
-        assert!(trouble.message.contains(town.url.as_str()), "{}", trouble.message);
+        assert!(trouble.message.contains(town.entry.url.as_str()), "{}", trouble.message);
     }
     written
 }
@@ -77,7 +77,7 @@ async fn a_disabled_entry_is_not_enabled_unasked() {
     let town = town().await;
     town.published(1, "ours").await;
     let off = SecretEdit { enabled: Some(false), ..SecretEdit::default() };
-    town.azure.edit_secret(VAULT, town.name.as_str(), None, off).unwrap();
+    town.azure.edit_secret(VAULT, town.entry.name.as_str(), None, off).unwrap();
     let trouble = troubled(town.read(Some(&projection(1, "ours"))).await);
     assert_eq!((trouble.reason, code(&trouble)), (Reason::VaultForbidden, "SecretDisabled"));
     assert!(trouble.remedy.contains("disabled"), "{}", trouble.remedy);
@@ -89,7 +89,7 @@ async fn what_is_deleted_may_be_hidden_from_a_reader() {
     let grant = |principal| Grant { principal, actions: vec![Action::Get, Action::Set], secret: None };
     let town = town_with(grant).await;
     town.published(1, "ours").await;
-    town.azure.delete_secret(VAULT, town.name.as_str()).unwrap();
+    town.azure.delete_secret(VAULT, town.entry.name.as_str()).unwrap();
     assert_eq!(town.read(None).await, TargetState::Absent);
     assert_eq!(town.write(&projection(2, "new")).await.unwrap_err().reason, Reason::VaultEntryDeleted);
 }
@@ -108,7 +108,7 @@ async fn a_vault_of_another_tenant_is_told_as_such() {
 #[tokio::test]
 async fn a_vault_whose_host_no_proxy_knows_is_not_found() {
     let mut town = town().await;
-    town.url = "https://kv-typo.vault.contoso.test".into();
+    town.entry.url = "https://kv-typo.vault.contoso.test".into();
     let credential = credential(&town.http, &town.operator, &town.secret.value);
     town.vaults = Vaults::new(town.http.clone(), credential, "vault.contoso.test".into());
     let trouble = refused(&town).await;
@@ -129,7 +129,7 @@ async fn without_a_way_out_nothing_was_sent() {
 async fn a_host_outside_the_cloud_is_never_asked() {
     let mut town = town().await;
     for url in ["https://kv-payments.vault.azure.cn", "https://kv-payments.vault.azure.net.evil.example"] {
-        town.url = url.into();
+        town.entry.url = url.into();
         let trouble = refused(&town).await;
         assert_eq!((trouble.reason, trouble.effect), (Reason::VaultNotFound, Effect::NotSent));
         assert!(trouble.message.contains("<name>.vault.azure.net"), "{}", trouble.message);
@@ -141,7 +141,7 @@ async fn a_host_outside_the_cloud_is_never_asked() {
 #[tokio::test]
 async fn a_vault_of_another_cloud_gets_no_token_of_ours() {
     let mut town = town().await;
-    town.url = "https://kv-payments.vault.azure.cn".into();
+    town.entry.url = "https://kv-payments.vault.azure.cn".into();
     let credential = credential(&town.http, &town.operator, &town.secret.value);
     town.vaults = Vaults::new(town.http.clone(), credential, "vault.azure.cn".into());
     town.azure.journal().keep_bodies(true);
@@ -201,7 +201,7 @@ async fn a_write_that_is_too_late_when_the_token_is_there_is_not_sent() {
     town.azure.faults().add(Rule::at(TOKEN, "signIn", "**").delay(PATIENCE / 2));
     let since = Instant::now();
     let in_time = InTime::so_long_as(move || since.elapsed() < PATIENCE / 4);
-    let trouble = town.vaults.write(&town.url, &town.name, &projection(1, "new"), in_time).await.unwrap_err();
+    let trouble = town.vaults.write(&town.entry, &projection(1, "new"), in_time).await.unwrap_err();
     assert_eq!((trouble.reason, trouble.effect), (Reason::Unreachable, Effect::NotSent), "{}", trouble.message);
     assert!(trouble.message.contains("too old before there was a token"), "{}", trouble.message);
     assert_eq!(town.read(None).await, TargetState::Absent);
@@ -252,7 +252,7 @@ async fn disabling_without_the_right_to_says_what_is_missing() {
     let old = town.published(1, "old").await.version;
     town.azure.revoke(VAULT, town.operator.principal).unwrap();
     town.azure.seed_grant(VAULT, Grant::role(town.operator.principal, Role::SecretsUser, None)).unwrap();
-    let trouble = town.vaults.disable(&town.url, &town.name, &old, &owner()).await.unwrap_err();
+    let trouble = town.vaults.disable(&town.entry, &old, &owner()).await.unwrap_err();
     assert_eq!((trouble.reason, code(&trouble)), (Reason::VaultForbidden, "ForbiddenByRbac"));
     assert!(trouble.message.starts_with("could not disable a version of secret payments-api"), "{}", trouble.message);
 }

@@ -9,12 +9,8 @@ use azure_core::{
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 use jiff::Timestamp;
 use keywright::{
-    api::{
-        ClientId, KeyId, TenantId,
-        grant::CredentialKind,
-        values::{VaultName, VaultUrl},
-    },
-    facts::{Attempt, Carried, Entry, Kept, Nonce, Owner, Sequence, Stage, TargetState, Trouble},
+    api::{ClientId, KeyId, TenantId, grant::CredentialKind},
+    facts::{Attempt, Carried, Entry, Kept, Nonce, Owner, Sequence, Stage, TargetState, Trouble, VaultEntry},
     vault::{Projection, Vaults},
     wire::InTime,
 };
@@ -38,8 +34,7 @@ pub struct Town {
     pub secret: Password,
     pub http: Client,
     pub vaults: Vaults,
-    pub url: VaultUrl,
-    pub name: VaultName,
+    pub entry: VaultEntry,
 }
 
 /// A vault in which the operator may do this much.
@@ -51,7 +46,8 @@ pub async fn town_with(grant: impl FnOnce(Uuid) -> Grant) -> Town {
     azure.seed_grant(VAULT, grant(operator.principal)).unwrap();
     let http = through(&azure, &azure.endpoints().proxy).redirect(redirect::Policy::none()).build().unwrap();
     let vaults = Vaults::new(http.clone(), credential(&http, &operator, &secret.value), SUFFIX.into());
-    Town { azure, tenant, operator, secret, http, vaults, url: URL.into(), name: "payments-api".into() }
+    let entry = VaultEntry::secret(&URL.into(), &"payments-api".into());
+    Town { azure, tenant, operator, secret, http, vaults, entry }
 }
 
 /// A vault in which the operator may do everything.
@@ -77,9 +73,14 @@ pub fn owner() -> Owner {
 
 /// What the credential of this number makes of an entry.
 pub fn projection(sequence: u32, value: &str) -> Projection {
+    Projection::of(&entry(sequence), &AUTHORITY.into(), value.into()).unwrap()
+}
+
+/// What the record of a credential of this number says.
+pub fn entry(sequence: u32) -> Entry {
     let key_id = KeyId(Uuid::from_u128(sequence.into()));
     let chance = u8::try_from(sequence).unwrap();
-    let entry = Entry {
+    Entry {
         kept: Some(Kept {
             key_id,
             issued_at: Timestamp::UNIX_EPOCH,
@@ -94,17 +95,16 @@ pub fn projection(sequence: u32, value: &str) -> Projection {
             Sequence(sequence),
             Attempt { nonce: Nonce::of([chance; 10]), holder: "one".into(), at: Timestamp::UNIX_EPOCH },
         )
-    };
-    Projection::of(&entry, &AUTHORITY.into(), value.into()).unwrap()
+    }
 }
 
 impl Town {
     pub async fn read(&self, wanted: Option<&Projection>) -> TargetState {
-        self.vaults.read(&self.url, &self.name, wanted).await
+        self.vaults.read(&self.entry, wanted).await
     }
 
     pub async fn write(&self, wanted: &Projection) -> Result<Carried, Trouble> {
-        self.vaults.write(&self.url, &self.name, wanted, InTime::always()).await
+        self.vaults.write(&self.entry, wanted, InTime::always()).await
     }
 
     /// Writes what may be written.
@@ -116,7 +116,7 @@ impl Town {
 
     /// Puts a value by hand.
     pub fn by_hand(&self, value: &str, edit: SecretEdit) {
-        self.azure.put_secret(VAULT, self.name.as_str(), value, edit).unwrap();
+        self.azure.put_secret(VAULT, self.entry.name.as_str(), value, edit).unwrap();
     }
 
     /// How many versions were ever written.

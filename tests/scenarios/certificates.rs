@@ -24,10 +24,10 @@ use crate::{
 const SOURCE: &str = "payments-tls";
 
 /// What pods mount of what is published.
-const PUBLISHED: (&str, &str) = (RESOURCE, "credential.pem");
+pub const PUBLISHED: (&str, &str) = (RESOURCE, "credential.pem");
 
 /// A resource that has a certificate made, in place of a secret.
-fn generated() -> Value {
+pub fn generated() -> Value {
     json!({"spec": {"clientSecret": null, "certificate": {"generate": {}}, "retirement": {"minOverlap": "1s"}}})
 }
 
@@ -49,7 +49,7 @@ fn ours(firm: &Firm) -> Result<Vec<Certificate>, Failed> {
 }
 
 /// Wait until the certificate of this number is with everybody and is the only one of ours.
-async fn ends(firm: &Firm, number: i64) -> Result<(), Failed> {
+pub async fn ends(firm: &Firm, number: i64) -> Result<(), Failed> {
     firm.until(|| async {
         let object = firm.read(RESOURCE).await?;
         let current: Option<i64> = read(&object, "/status/current/sequence");

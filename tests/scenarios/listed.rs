@@ -6,9 +6,9 @@ use libtest_mimic::Trial;
 
 use crate::{
     accounts, admission, adoption, apply, argo, blast, boundaries, certificates, certified, claims, coordinates,
-    crowds, dead, drift, endings, examples, faults, federation, firms, first_issue, former, keys, lifecycle, meddling,
-    migration, namespaces, newer, outsiders, rbac, readers, records, reports, restored, restores, rivals, rollouts,
-    rooms, rotation, rules,
+    crowds, dead, drift, endings, examples, faults, federation, firms, first_issue, former, imports, keys, lifecycle,
+    meddling, migration, namespaces, newer, outsiders, rbac, readers, records, reports, restored, restores, rivals,
+    rollouts, rooms, rotation, rules,
     shared::{Shared, in_town, on_request_only},
     sharing, soak, sweep, targets, telling, tokens, trusted, vaults, waking, weather, windows,
 };
@@ -202,6 +202,9 @@ fn of_certificates(shared: &Arc<Shared>) -> Vec<Trial> {
             one_made_by_hand_is_adopted_and_goes_with_the_first_rotation
             a_policy_that_forbids_its_lifetime_is_told_and_nothing_is_left
             from_a_secret_to_a_certificate_and_back;
+        imports:
+            a_vault_imports_it_and_keeps_it
+            a_name_that_is_something_else_is_left_alone;
     )
 }
 

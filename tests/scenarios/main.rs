@@ -25,6 +25,7 @@ mod federation;
 mod firms;
 mod first_issue;
 mod former;
+mod imports;
 mod keys;
 mod lifecycle;
 mod listed;

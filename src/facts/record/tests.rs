@@ -2,6 +2,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use uuid::Uuid;
 
 use super::*;
+use crate::{api::publish::VaultObjectType, facts::VaultEntry};
 
 fn times() -> impl Strategy<Value = Timestamp> {
     (0_i64..4_000_000_000, 0_i32..1_000_000_000).prop_map(|(second, nano)| Timestamp::new(second, nano).unwrap())
@@ -22,9 +23,10 @@ fn attempts() -> impl Strategy<Value = Attempt> {
 fn places() -> impl Strategy<Value = TargetId> {
     prop_oneof![
         "[a-z][a-z0-9-]{0,20}".prop_map(|name| TargetId::Secret(name.as_str().into())),
-        "[a-z][a-z0-9-]{0,20}".prop_map(|name| TargetId::Vault {
-            url: format!("https://{name}.vault.azure.net").as_str().into(),
-            name: name.as_str().into(),
+        ("[a-z][a-z0-9-]{0,20}", any::<bool>()).prop_map(|(name, is_secret)| {
+            let object = if is_secret { VaultObjectType::Secret } else { VaultObjectType::Certificate };
+            let url = format!("https://{name}.vault.azure.net").as_str().into();
+            TargetId::Vault(VaultEntry { url, name: name.as_str().into(), object })
         }),
     ]
 }

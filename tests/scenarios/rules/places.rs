@@ -37,6 +37,22 @@ pub(super) fn about_publication() -> Vec<Rule> {
             ),
         ),
         credential(
+            "what is imported as a certificate has no template",
+            merged(
+                certificate(json!({"generate": {}})),
+                &vaults(json!([
+                    {"vaultUrl": VAULT, "name": "a", "objectType": "Certificate", "template": "{{ credentialPem }}"},
+                ])),
+            ),
+            "is imported as it is: remove template",
+            merged(
+                certificate(json!({"generate": {}})),
+                &vaults(json!([
+                    {"vaultUrl": VAULT, "name": "a", "objectType": "Secret", "template": "{{ credentialPem }}"},
+                ])),
+            ),
+        ),
+        credential(
             "a template writes keys that a Secret can have",
             data("app settings"),
             "has a key that a Secret cannot have",
