@@ -7,6 +7,7 @@
 //! - What a watch has shown and shows no more is gone.
 //! - What a watch has never shown is believed as it was read or written: the watch is merely late.
 //! - Whatever a watch shows differently from what was remembered ends the freshness of everything of its kind.
+//! - What was seen at the targets was compared with what one spec makes of them, and is forgotten with that spec.
 //! - When a watch has begun anew with a list, nothing is remembered of the cluster: etcd may have been restored, and then
 //!   the lower version is so.
 //!
@@ -46,6 +47,8 @@ pub struct Memory {
     shown: BTreeSet<String>,
     /// Since which list.
     lists: u64,
+    /// With which generation of the spec.
+    generation: Option<i64>,
 }
 
 /// What the watches show of one resource: its records, and the versions of the Secrets that bear its label.
@@ -53,6 +56,8 @@ pub struct Memory {
 pub struct Shown {
     /// How often the watches have begun with a list.
     pub lists: u64,
+    /// The generation of the spec.
+    pub generation: Option<i64>,
     /// Records.
     pub records: Vec<Record>,
     /// Secrets that pretend to be records, and why they are none.
@@ -67,6 +72,10 @@ impl Memory {
         if self.lists != shown.lists {
             self.forget_the_cluster();
             self.lists = shown.lists;
+        }
+        if self.generation != shown.generation {
+            self.targets = Box::default();
+            self.generation = shown.generation;
         }
         self.take_in_records(shown.records, shown.forged);
         self.take_in_secrets(&shown.secrets);
@@ -208,6 +217,17 @@ mod tests {
         let mut memory = remembering(vec![record(1, "100"), record(2, "20")]);
         show(&mut memory, vec![record(1, "99"), record(2, "100")]);
         assert_eq!(versions(&memory), [(1, "100"), (2, "100")]);
+    }
+
+    #[test]
+    fn what_is_at_a_target_is_compared_anew_with_another_spec() {
+        let mut memory = Memory { generation: Some(1), ..Memory::default() };
+        let absent = Looked { at: Timestamp::UNIX_EPOCH, found: TargetState::Absent };
+        memory.targets = Box::new([(TargetId::Secret("x".into()), absent)]);
+        memory.take_in(Shown { generation: Some(1), ..Shown::default() });
+        assert_eq!(memory.targets.len(), 1);
+        memory.take_in(Shown { generation: Some(2), ..Shown::default() });
+        assert!(memory.targets.is_empty());
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl World {
     ) -> Result<Observation, cluster::Error> {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
         let owner = self.owner(&namespace, &name);
-        memory.take_in(self.shown(&namespace, &owner));
+        memory.take_in(Shown { generation: resource.metadata.generation, ..self.shown(&namespace, &owner) });
         Ok(Observation {
             resource: Arc::clone(resource),
             gone: false,

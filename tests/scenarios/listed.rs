@@ -313,7 +313,8 @@ fn of_first_issues(shared: &Arc<Shared>) -> Vec<Trial> {
             a_published_secret_that_somebody_edits_is_repaired_from_its_record
             a_published_secret_that_somebody_deletes_is_written_again
             a_published_secret_that_cannot_be_repaired_is_told_and_written_again_when_it_is_gone
-            a_target_that_is_renamed_is_written_under_its_new_name_and_stays_under_its_old_one;
+            a_target_that_is_renamed_is_written_under_its_new_name_and_stays_under_its_old_one
+            a_template_that_changes_is_applied_at_once;
         claims:
             a_secret_in_the_way_is_left_alone_and_all_else_published
             an_entry_in_the_way_is_left_alone_and_all_else_published

@@ -2,7 +2,10 @@
 //! nothing is written over, and it is written again when the way is free.
 
 use k8s_openapi::api::core::v1::Secret;
-use keywright_sandbox::Operator;
+use keywright_sandbox::{
+    Operator,
+    azure::{SecretChange, SecretWhat},
+};
 use kube::{
     ResourceExt,
     api::{DeleteParams, ObjectMeta, PostParams},
@@ -10,7 +13,10 @@ use kube::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::town::{Course, RESOURCE, Town, change, in_lanes, insist, read, same};
+use crate::{
+    manifests::merged,
+    town::{Course, RESOURCE, Town, change, in_lanes, insist, read, same},
+};
 
 /// The label by which a Secret is ours.
 const OWNER: &str = "keywright.dev/owner";
@@ -194,5 +200,31 @@ pub async fn a_target_that_is_renamed_is_written_under_its_new_name_and_stays_un
     insist(course.secrets().get_opt(RESOURCE).await?.is_none(), "what is not declared any more is written again")?;
     declare(&course, RESOURCE).await?;
     course.is_carried_by(RESOURCE).await?;
+    course.ends_published(&operator, 1..=1).await
+}
+
+/// What a target carries agrees with a template, or does not: another template is another question.
+pub async fn a_template_that_changes_is_applied_at_once(town: Town) -> Result<(), Failed> {
+    let (course, operator) = published(&town, "retemplated").await?;
+    let template = json!({"metadata": {"labels": {"team": "others"}}, "data": {"id": null, "where": "{{ tenantId }}"}});
+    let entry = merged(course.entry(RESOURCE), &json!({"template": "{{ clientId }}:{{ clientSecret }}"}));
+    let publish = json!({"secret": {"template": template}, "keyVaults": [entry]});
+    change(&course.resources(), RESOURCE, &json!({"spec": {"publish": publish}})).await?;
+    course
+        .until(|| async {
+            let secret = course.secrets().get(RESOURCE).await?;
+            let keys: Vec<String> = secret.data.iter().flatten().map(|(name, _)| name.clone()).collect();
+            let has = |name: &str| keys.iter().any(|key| key == name);
+            let is_so = has("where") && !has("id") && secret.labels().get("team").is_some_and(|team| team == "others");
+            Ok(if is_so { Ok(()) } else { Err(format!("the Secret has {keys:?} and {:?}", secret.labels())) })
+        })
+        .await?;
+    let stored = |change: &SecretChange| matches!(change.what, SecretWhat::Stored { .. });
+    course
+        .until(|| async {
+            let stored = course.entry_changes(RESOURCE).iter().filter(|change| stored(change)).count();
+            Ok(if stored == 2 { Ok(()) } else { Err(format!("the entry has {stored} versions")) })
+        })
+        .await?;
     course.ends_published(&operator, 1..=1).await
 }
