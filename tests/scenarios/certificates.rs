@@ -151,6 +151,25 @@ pub async fn a_certificate_of_a_secret_follows_its_renewals(town: Town) -> Resul
     firm.ends_clean(&operator).await
 }
 
+/// With the controllers that people have: they write the Secret whenever they renew it, key and certificate at once.
+pub async fn what_cert_manager_renews_is_with_everybody_before_the_old_one_goes(town: Town) -> Result<(), Failed> {
+    let firm = town.firm_with_cert_manager("cert-manager").await?;
+    let operator = firm.operator().await?;
+    firm.tenant(&json!({})).await?;
+    firm.resource(RESOURCE, &taken()).await?;
+    firm.told(RESOURCE, "SourceMissing").await?;
+    firm.ask_cert_manager_for(SOURCE).await?;
+    firm.told(RESOURCE, "Published").await?;
+    firm.run_certificate("web", 2, PUBLISHED, Reads::AtStart).await?;
+    firm.pods_sign_in(2).await?;
+    for number in 2..=3 {
+        firm.have_renewed(SOURCE).await?;
+        ends(&firm, number).await?;
+        firm.pods_sign_in_again(20).await?;
+    }
+    firm.ends_clean(&operator).await
+}
+
 pub async fn what_is_in_the_secret_is_looked_at_before_it_is_used(town: Town) -> Result<(), Failed> {
     let firm = town.firm("unsuited").await?;
     let operator = firm.operator().await?;

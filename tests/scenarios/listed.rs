@@ -195,6 +195,7 @@ fn of_certificates(shared: &Arc<Shared>) -> Vec<Trial> {
         certificates:
             every_pod_gets_the_new_certificate_before_the_old_one_goes
             a_certificate_of_a_secret_follows_its_renewals
+            what_cert_manager_renews_is_with_everybody_before_the_old_one_goes
             what_is_in_the_secret_is_looked_at_before_it_is_used
             certificates_of_others_survive_a_rival_who_writes_the_whole_list
             one_that_somebody_removed_is_replaced_at_once

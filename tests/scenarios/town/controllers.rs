@@ -1,7 +1,10 @@
 //! Other people's controllers in a town, started for the first who needs them, and what they take care of in a firm.
 
 use k8s_openapi::api::core::v1::Service;
-use keywright_sandbox::{azure, controllers::ARGO_ROLLOUTS};
+use keywright_sandbox::{
+    azure,
+    controllers::{ARGO_ROLLOUTS, CERT_MANAGER, certificates, issuers, renew},
+};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
@@ -20,6 +23,12 @@ impl Town {
         let place = self.place_with(name, &values).await?;
         self.firm_in(place, azure::Options { scale: 0.02, ..azure::Options::default() }).await
     }
+
+    /// A firm where cert-manager is at work.
+    pub async fn firm_with_cert_manager(&self, name: &str) -> Result<Firm, Failed> {
+        self.plane.run(&CERT_MANAGER).await.map_err(chain)?;
+        self.firm(name).await
+    }
 }
 
 impl Firm {
@@ -34,6 +43,26 @@ impl Firm {
         let spec = json!({"strategy": strategy, "template": {"spec": self.reader(RESOURCE)}});
         let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "spec": spec});
         self.run_with("Rollout", name, replicas, &rollout).await
+    }
+
+    /// A Certificate of cert-manager's that signs itself, in a Secret of its name.
+    pub async fn ask_cert_manager_for(&self, name: &str) -> Result<(), Failed> {
+        let (post, meta) = (PostParams::default(), json!({"name": name}));
+        let issuer =
+            json!({"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": meta, "spec": {"selfSigned": {}}});
+        issuers(self.admin(), &self.name).create(&post, &serde_json::from_value(issuer)?).await?;
+        let spec = json!({
+            "secretName": name, "commonName": name, "duration": "2160h", "issuerRef": {"name": name},
+            "privateKey": {"algorithm": "RSA", "size": 2048, "rotationPolicy": "Always"},
+        });
+        let asked = json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": meta, "spec": spec});
+        certificates(self.admin(), &self.name).create(&post, &serde_json::from_value(asked)?).await?;
+        Ok(())
+    }
+
+    /// Have cert-manager renew one.
+    pub async fn have_renewed(&self, name: &str) -> Result<(), Failed> {
+        renew(&certificates(self.admin(), &self.name), name).await.map_err(chain)
     }
 
     /// Its Rollouts.
