@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use super::{Nonce, Owner, Sequence, Trouble};
 use crate::api::{
-    KeyId,
+    EntraAppCredentialSpec, KeyId,
     publish::{VaultObjectType, VaultTarget},
     values::{ObjectName, VaultName, VaultUrl},
 };
@@ -24,6 +24,17 @@ pub enum TargetId {
     Vault(VaultEntry),
 }
 
+impl TargetId {
+    /// The same for all who publish there: a name in a vault is one place, whatever it is to be there.
+    #[must_use]
+    pub fn place(&self) -> Self {
+        match self {
+            Self::Vault(entry) => Self::Vault(VaultEntry::secret(&entry.url, &entry.name)),
+            Self::Secret(_) => self.clone(),
+        }
+    }
+}
+
 /// An entry of a Key Vault. A certificate takes the secret and the key of its name as well, so that a name is one entry,
 /// whatever it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +52,13 @@ impl VaultEntry {
     #[must_use]
     pub fn secret(url: &VaultUrl, name: &VaultName) -> Self {
         Self { url: url.clone(), name: name.clone(), object: VaultObjectType::Secret }
+    }
+
+    /// What a spec says about it.
+    #[must_use]
+    pub fn declared_in<'a>(&self, spec: &'a EntraAppCredentialSpec) -> Option<&'a VaultTarget> {
+        let mut declared = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
+        declared.find(|one| Self::from(*one) == *self)
     }
 }
 
@@ -128,7 +146,7 @@ pub struct Carried {
     pub nonce: Option<Nonce>,
     /// Whether it carries exactly what the credential that is to be published there makes of it.
     pub agrees: bool,
-    /// What forbids to write it: a Secret that is immutable or of another type.
+    /// What forbids to write it: a Secret that is immutable or of another type, an entry that is disabled or managed.
     pub obstacle: Option<Trouble>,
     /// The version that was seen: a Secret's `resourceVersion`, a vault entry's version.
     pub version: String,

@@ -43,7 +43,7 @@ pub(super) fn allows(request: &Request<'_>, allowance: Allowance) -> bool {
 pub fn conflict(request: &Request<'_>, elders: &[Elder]) -> Option<Refusal> {
     let declared = scene::declared(request);
     let (elder, target) = elders.iter().find_map(|elder| {
-        let target = declared.iter().find(|target| elder.publishes_to.contains(target))?;
+        let target = declared.iter().find(|target| elder.publishes_to.contains(&target.place()))?;
         Some((elder, target))
     })?;
     Some(Refusal::new(

@@ -189,7 +189,8 @@ fn carried(
         let rebuilt = || Entry { kept: Some(kept), published_to, ..entry(scene, mark.sequence, rebuilt) };
         (known && !taken).then(|| (id.clone(), rebuilt()))
     };
-    targets.iter().filter_map(of_target).max_by_key(|(_, entry)| entry.sequence)
+    // Of those with the same, the first, which is the Secret: to read what a vault holds may take a right of its own.
+    targets.iter().rev().filter_map(of_target).max_by_key(|(_, entry)| entry.sequence)
 }
 
 /// Whether Entra has room for one more: it is never made by removing somebody else's.

@@ -10,7 +10,7 @@ use crate::{
         Reason,
         publish::{SecretCreationPolicy, VaultCreationPolicy},
     },
-    facts::{Application, Carried, Holder, Owner, TargetId, TargetState, VaultEntry},
+    facts::{Application, Carried, Holder, Owner, TargetId, TargetState},
 };
 
 /// What a target carries, if it is ours.
@@ -67,22 +67,17 @@ fn claim(request: &Request<'_>, id: &TargetId) -> Claim {
                 Some(SecretCreationPolicy::Merge) => Claim::Merge,
             }
         }
-        TargetId::Vault(entry) => {
-            let mut vaults = publish.iter().flat_map(|publish| &publish.key_vaults);
-            match vaults.find(|one| VaultEntry::from(*one) == *entry).and_then(|one| one.creation_policy) {
-                Some(VaultCreationPolicy::Adopt) => Claim::Adopt,
-                None | Some(VaultCreationPolicy::Owner) => Claim::Owner,
-            }
-        }
+        TargetId::Vault(entry) => match entry.declared_in(request.spec).and_then(|one| one.creation_policy) {
+            Some(VaultCreationPolicy::Adopt) => Claim::Adopt,
+            None | Some(VaultCreationPolicy::Owner) => Claim::Owner,
+        },
     }
 }
 
 /// Whether the value of a credential can be taken from a target, and not only what a template has made of it.
 pub(super) fn has_the_value(request: &Request<'_>, id: &TargetId) -> bool {
     let TargetId::Vault(entry) = id else { return true };
-    let mut vaults = request.spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let declared = vaults.find(|one| VaultEntry::from(*one) == *entry);
-    let template = declared.and_then(|one| one.template.as_ref());
+    let template = entry.declared_in(request.spec).and_then(|one| one.template.as_ref());
     template.is_none_or(|template| {
         let bare = |text: &str| text.chars().filter(|one| !one.is_whitespace()).collect::<String>();
         bare(template.as_str()) == bare(whole_value(request.kind))

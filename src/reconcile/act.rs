@@ -220,7 +220,7 @@ impl Act<'_> {
                 let held = self.hands.secrets.held(self.namespace, name.as_str(), key).await?;
                 held.ok_or_else(|| nothing_carried(target, key))
             }
-            TargetId::Vault(entry) => self.connection().await?.vaults.value(&entry.url, &entry.name).await,
+            TargetId::Vault(entry) => self.connection().await?.vaults.value(entry).await,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{act::Act, certificates::completed};
 use crate::{
     api::{Reason, rotation::ValueFrom},
     entra::sign_in,
-    facts::{Effect, Entry, Record, Service, Trouble, Verdict},
+    facts::{Effect, Entry, Record, Service, Trouble, VaultEntry, Verdict},
     plan::Outcome,
 };
 
@@ -52,7 +52,10 @@ impl Act<'_> {
                 let held = self.hands.secrets.held(self.namespace, secret.name.as_str(), secret.key.as_str()).await?;
                 held.ok_or_else(|| refused(from, "there is nothing", "Create the Secret with that key."))
             }
-            (None, Some(entry)) => self.connection().await?.vaults.value(&entry.vault_url, &entry.name).await,
+            (None, Some(entry)) => {
+                let entry = VaultEntry::secret(&entry.vault_url, &entry.name);
+                self.connection().await?.vaults.value(&entry).await
+            }
             (None, None) => Err(refused(from, "nothing is named", "Name a key of a Secret, or an entry of a vault.")),
         }
     }

@@ -23,11 +23,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Drift {
     tenants: Mutex<HashMap<String, Applications>>,
-    vaults: Mutex<HashMap<Kept, Entries>>,
+    vaults: Mutex<HashMap<Shelf, Entries>>,
 }
 
 /// What is listed at once: what a vault keeps of one type.
-pub type Kept = (VaultUrl, VaultObjectType);
+pub type Shelf = (VaultUrl, VaultObjectType);
 
 /// The last round through a tenant: what came of it, of which generation of the tenant, and when the next is due.
 #[derive(Debug, Clone)]
@@ -119,9 +119,9 @@ impl Drift {
     }
 
     /// Remember what a vault listed then. Returns the names that look different from before.
-    pub fn remember_vault(&self, kept: &Kept, listed: Vec<Listed>, at: Timestamp) -> BTreeSet<VaultName> {
+    pub fn remember_vault(&self, on: &Shelf, listed: Vec<Listed>, at: Timestamp) -> BTreeSet<VaultName> {
         let listed: BTreeMap<_, _> = listed.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
-        let before = locked(&self.vaults).insert(kept.clone(), Entries { at, listed: listed.clone() });
+        let before = locked(&self.vaults).insert(on.clone(), Entries { at, listed: listed.clone() });
         let Some(before) = before else { return BTreeSet::new() };
         let names = before.listed.keys().chain(listed.keys()).cloned();
         names.filter(|name| before.listed.get(name) != listed.get(name)).collect()
@@ -133,8 +133,8 @@ impl Drift {
         let vaults = locked(&self.vaults);
         seen.targets.retain(|target, looked| {
             let TargetId::Vault(entry) = target else { return true };
-            let kept = (entry.url.clone(), entry.object);
-            let Some(entries) = vaults.get(&kept).filter(|entries| entries.at > looked.at) else { return true };
+            let on = (entry.url.clone(), entry.object);
+            let Some(entries) = vaults.get(&on).filter(|entries| entries.at > looked.at) else { return true };
             let same = is_still(&looked.found, entries.listed.get(&entry.name), looked.at);
             if same == Some(true) {
                 looked.at = entries.at;

@@ -30,7 +30,7 @@ use crate::{
     cluster::{self, Client, follow::Followed, read, records},
     facts::{
         Braked, Elder, Entry, Mine, NamespaceSeen, Observation, Owner, Record, Sibling, TargetId, TenantObservation,
-        TenantSeen, VaultEntry, record,
+        TenantSeen, record,
     },
     plan::readable::secret_name,
 };
@@ -299,8 +299,7 @@ pub fn places(resource: &Declared<EntraAppCredential>) -> BTreeSet<Place> {
     let name = resource.name_any();
     let secret = secret_name(spec, &name).map(|name| (resource.namespace(), TargetId::Secret(name.into())));
     let vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let vaults = // A name in a vault is one place, whatever it is to be there.
-        vaults.map(|one| (None, TargetId::Vault(VaultEntry::secret(&one.vault_url, &one.name))));
+    let vaults = vaults.map(|one| (None, TargetId::Vault(one.into()).place()));
     secret.into_iter().chain(vaults).collect()
 }
 

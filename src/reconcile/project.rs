@@ -9,7 +9,7 @@ use crate::{
         values::{HttpsUrl, Template as DeclaredTemplate},
     },
     certificate::{Bundle, Unsuited},
-    facts::{Entry, NotATemplate, TargetId, Template, VaultEntry, template::Values},
+    facts::{Entry, NotATemplate, Template, VaultEntry, template::Values},
     plan::readable::whole_value,
     vault::Projection,
 };
@@ -36,18 +36,16 @@ pub enum NoProjection {
 /// What an entry is to be with a credential.
 pub fn vault_entry(
     spec: &EntraAppCredentialSpec,
-    target: &TargetId,
+    place: &VaultEntry,
     entry: &Entry,
     value: &SecretString,
     authority: &str,
 ) -> Result<Projection, NoProjection> {
     let pem = (entry.kind == CredentialKind::Certificate).then(|| Bundle::of(value)).transpose()?;
     let pem = pem.as_ref().map(Bundle::texts);
-    let text = template(spec, target).unwrap_or_else(|| whole_value(entry.kind));
-    let name = || match target {
-        TargetId::Vault(entry) => entry.name.to_string(),
-        TargetId::Secret(name) => name.to_string(),
-    };
+    let declared = place.declared_in(spec).and_then(|one| one.template.as_ref());
+    let text = declared.map_or_else(|| whole_value(entry.kind), DeclaredTemplate::as_str);
+    let name = || place.name.to_string();
     let template = Template::parse(text, entry.kind).map_err(|why| NoProjection::Template { name: name(), why })?;
     let client_id: ClientId = entry.client_id;
     let values = Values {
@@ -60,12 +58,4 @@ pub fn vault_entry(
         expires_at: entry.kept.as_ref().and_then(|kept| kept.expires_at),
     };
     Projection::of(entry, &HttpsUrl::from(authority), template.render(&values)).ok_or(NoProjection::Open)
-}
-
-/// The template that is declared for an entry.
-fn template<'a>(spec: &'a EntraAppCredentialSpec, target: &TargetId) -> Option<&'a str> {
-    let TargetId::Vault(entry) = target else { return None };
-    let mut vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
-    let declared = vaults.find(|one| VaultEntry::from(*one) == *entry)?;
-    declared.template.as_ref().map(DeclaredTemplate::as_str)
 }

@@ -10,7 +10,7 @@ use crate::{
         Written,
         wanted::{Issued, Wanted},
     },
-    facts::{Carried, Looked, Record, Service, TargetId, TargetState, Trouble},
+    facts::{Carried, Looked, Record, Service, TargetId, TargetState, Trouble, VaultEntry},
     plan::Outcome,
     vault::Projection,
 };
@@ -42,7 +42,7 @@ impl Act<'_> {
             (TargetId::Vault(entry), None) => Ok(self.connection().await?.vaults.read(entry, None).await),
             (TargetId::Vault(entry), Some(record)) => {
                 let connection = self.connection().await?;
-                let projection = self.projection(&connection, target, record, values).await?;
+                let projection = self.projection(&connection, entry, record, values).await?;
                 Ok(connection.vaults.read(entry, Some(&projection)).await)
             }
         }
@@ -75,12 +75,12 @@ impl Act<'_> {
     async fn projection(
         &self,
         connection: &Connection,
-        target: &TargetId,
+        place: &VaultEntry,
         record: &Record,
         values: &Values,
     ) -> Result<Projection, Trouble> {
         let value = self.value(record, values).await?;
-        super::project::vault_entry(self.spec, target, &record.entry, &value, connection.cloud.authority())
+        super::project::vault_entry(self.spec, place, &record.entry, &value, connection.cloud.authority())
             .map_err(|why| unpublishable(&why))
     }
 
@@ -107,7 +107,7 @@ impl Act<'_> {
             }
             TargetId::Vault(entry) => {
                 let connection = self.connection().await?;
-                let projection = self.projection(&connection, target, record, values).await?;
+                let projection = self.projection(&connection, entry, record, values).await?;
                 if !self.is_still_so(record).await? {
                     return Ok(Outcome::Outpaced);
                 }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::{
     Again, Context, Error,
     connections::Connection,
-    drift::{Kept, LastRound},
+    drift::{LastRound, Shelf},
     said::OVERDUE,
     say::Spoken,
 };
@@ -102,22 +102,22 @@ async fn applications(
 }
 
 /// Trouble with a vault is told by the resources that publish there; it comes back.
-async fn vaults(declared: &BTreeSet<Kept>, connection: &Connection, context: &Context) -> Vec<Trouble> {
+async fn vaults(declared: &BTreeSet<Shelf>, connection: &Connection, context: &Context) -> Vec<Trouble> {
     let mut troubles = vec![];
-    let lists = declared.iter().map(|kept| async move {
-        let (url, object) = kept;
-        (kept, context.hands.now(), connection.vaults.list(url, *object).await)
+    let lists = declared.iter().map(|shelf| async move {
+        let (url, object) = shelf;
+        (shelf, context.hands.now(), connection.vaults.list(url, *object).await)
     });
-    for (kept, at, listed) in futures::future::join_all(lists).await {
+    for (shelf, at, listed) in futures::future::join_all(lists).await {
         match listed {
             Ok(listed) => {
-                let different = context.drift.remember_vault(kept, listed, at);
+                let different = context.drift.remember_vault(shelf, listed, at);
                 for resources in context.woken.iter() {
-                    resources.entries_changed(&kept.0, &different);
+                    resources.entries_changed(&shelf.0, &different);
                 }
             }
             Err(trouble) => {
-                tracing::warn!(url = %kept.0, reason = %trouble.reason, "{}", trouble.message);
+                tracing::warn!(url = %shelf.0, reason = %trouble.reason, "{}", trouble.message);
                 troubles.push(trouble);
             }
         }
@@ -129,7 +129,7 @@ async fn vaults(declared: &BTreeSet<Kept>, connection: &Connection, context: &Co
 #[derive(Default)]
 struct Declarations {
     applications: BTreeSet<ClientId>,
-    vaults: BTreeSet<Kept>,
+    vaults: BTreeSet<Shelf>,
     /// What is published for them.
     care: Care,
 }

@@ -26,7 +26,7 @@ pub struct Listed {
     pub name: VaultName,
     /// What its latest version says.
     pub tags: Tags,
-    /// Whether that version can be read.
+    /// Whether that version can be used.
     pub enabled: bool,
     /// When anything about it was last changed.
     pub updated: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub struct Version {
     pub id: String,
     /// What it says.
     pub tags: Tags,
-    /// Whether it can be read.
+    /// Whether it can be used.
     pub enabled: bool,
 }
 
@@ -87,25 +87,24 @@ impl Vaults {
         Ok(items?.into_iter().filter_map(Item::listed).collect())
     }
 
-    /// All versions under a name.
+    /// All versions under a name; none, if there is nothing.
     pub async fn versions(&self, entry: &VaultEntry) -> Result<Vec<Version>, Trouble> {
         let call = Call::about("list the versions of", entry);
         let items = match entry.object {
             VaultObjectType::Secret => self.secret_versions(call, entry).await,
             VaultObjectType::Certificate => self.certificate_versions(call, entry).await,
         };
-        Ok(items?.into_iter().filter_map(Item::version).collect())
+        match items {
+            Err(trouble) if trouble::is_absence(&trouble) => Ok(vec![]),
+            items => Ok(items?.into_iter().filter_map(Item::version).collect()),
+        }
     }
 
     /// Takes a version out of use, if it bears this owner. One that is gone or out of use already is as it shall be.
     pub async fn disable(&self, entry: &VaultEntry, version: &str, owner: &Owner) -> Result<(), Trouble> {
         let call = Call::about("disable a version of", entry);
-        let versions = match self.versions(entry).await {
-            Err(trouble) if trouble::is_absence(&trouble) => return Ok(()),
-            versions => versions?,
-        };
         let in_use = |known: &Version| known.id.eq_ignore_ascii_case(version) && known.enabled;
-        let Some(found) = versions.into_iter().find(in_use) else { return Ok(()) };
+        let Some(found) = self.versions(entry).await?.into_iter().find(in_use) else { return Ok(()) };
         if found.tags.owner.as_ref() != Some(owner) {
             return Err(trouble::not_ours(call, version));
         }
@@ -116,10 +115,9 @@ impl Vaults {
     }
 
     /// The value of the latest version: of a certificate it is in the secret that it has, with the key.
-    pub async fn value(&self, url: &VaultUrl, name: &VaultName) -> Result<SecretString, Trouble> {
-        let entry = VaultEntry::secret(url, name);
-        let call = Call::about("read the value of", &entry);
-        let secret = self.latest_secret(call, &entry).await?;
+    pub async fn value(&self, entry: &VaultEntry) -> Result<SecretString, Trouble> {
+        let call = Call::about("read the value of", entry);
+        let secret = self.latest_secret(call, entry).await?;
         secret.value.map(SecretString::from).ok_or_else(|| trouble::unintelligible(call, "there is no value in it"))
     }
 
@@ -144,7 +142,19 @@ impl Vaults {
         match purged {
             Ok(purged) => TargetState::Troubled(trouble::deleted(call, purged)),
             // Who may write need not be allowed to see what is deleted; a write says the same more precisely.
-            Err(trouble) if trouble::is_absence(&trouble) || trouble::is_forbidden(&trouble) => TargetState::Absent,
+            Err(trouble) if trouble::is_nothing_seen(&trouble) => self.in_the_way(call, entry).await,
+            Err(trouble) => TargetState::Troubled(trouble),
+        }
+    }
+
+    /// Where there is no certificate there may be a secret, over which none is imported.
+    async fn in_the_way(&self, call: Call<'_>, entry: &VaultEntry) -> TargetState {
+        if entry.object == VaultObjectType::Secret {
+            return TargetState::Absent;
+        }
+        match self.latest_secret(call, entry).await {
+            Ok(_) => TargetState::Troubled(trouble::taken(call)),
+            Err(trouble) if trouble::is_nothing_seen(&trouble) => TargetState::Absent,
             Err(trouble) => TargetState::Troubled(trouble),
         }
     }

@@ -6,12 +6,13 @@
 //! and then decides. (The SDK's first request to a vault is without a body, to ask where to sign in; the call follows.)
 //!
 //! Reading order: [`address`] (which hosts are vaults), [`tags`] and [`projection`] (what an entry says; pure),
-//! [`entries`] (what is done to an entry), `secrets` and `certificates` (the calls), `trouble` (what a refusal means; pure).
+//! [`entries`] (what is done to an entry), `secrets` and `certificates` (the calls), `trouble` and `remedy` (what a refusal means, and what to do; pure).
 
 pub mod address;
 mod certificates;
 pub mod entries;
 pub mod projection;
+mod remedy;
 mod secrets;
 pub mod tags;
 mod trouble;

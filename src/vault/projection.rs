@@ -75,14 +75,17 @@ impl Projection {
             && self.is_tagged(secret.tags.as_ref())
     }
 
-    /// The same about a certificate, whose end is its own. Its key is the one that was imported with it: Key Vault refuses
-    /// any other.
+    /// The same about a certificate, whose end is its own. Its key is the one that was imported with it, since Key Vault
+    /// refuses any other; if that must not be exported, the secret has none.
     pub(super) fn is_imported_as(&self, found: &Certificate) -> bool {
         let Certificate { attributes, policy, cer, .. } = found;
         let enabled = attributes.as_ref().and_then(|attributes| attributes.enabled);
+        let key = policy.as_ref().and_then(|policy| policy.key_properties.as_ref());
+        let is_exportable = key.and_then(|key| key.exportable);
         let kept_as = policy.as_ref().and_then(|policy| policy.secret_properties.as_ref()?.content_type.as_deref());
         Bundle::of(&self.value).is_ok_and(|bundle| cer.as_deref() == Some(bundle.der()))
             && enabled != Some(false)
+            && is_exportable != Some(false)
             && kept_as == Some(PEM)
             && self.is_tagged(found.tags.as_ref())
     }
@@ -238,6 +241,7 @@ pub(super) mod tests {
             json!({"cer": STANDARD.encode(self::bundle().der())}),
             json!({"attributes": {"enabled": false}}),
             json!({"policy": {"secret_props": {"contentType": "application/x-pkcs12"}}}),
+            json!({"policy": {"secret_props": {"contentType": PEM}, "key_props": {"exportable": false}}}),
             json!({"tags": {}}),
         ] {
             assert!(!agrees(&difference), "{difference}");

@@ -33,8 +33,10 @@ impl Vaults {
         let secret = self.latest_secret(call, entry).await?;
         let version = secret.resource_id().ok().and_then(|id| id.version);
         let version = version.ok_or_else(|| trouble::unintelligible(call, NO_VERSION))?;
-        let agrees = wanted.is_some_and(|wanted| wanted.agrees(&secret));
-        Ok(Tags::read(secret.tags.as_ref()).carried(version, agrees))
+        // That of a certificate can be read and not be written, even if it is what it shall be for now.
+        let obstacle = (secret.managed == Some(true)).then(|| trouble::of_a_certificate(call));
+        let agrees = obstacle.is_none() && wanted.is_some_and(|wanted| wanted.agrees(&secret));
+        Ok(Carried { obstacle, ..Tags::read(secret.tags.as_ref()).carried(version, agrees) })
     }
 
     pub(super) async fn latest_secret(&self, call: Call<'_>, entry: &VaultEntry) -> Result<Secret, Trouble> {

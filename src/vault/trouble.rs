@@ -14,15 +14,15 @@ use azure_security_keyvault_secrets::models::{KeyVaultError, KeyVaultErrorError}
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Call, VaultSuffix};
+use super::{Call, VaultSuffix, remedy};
 use crate::{
-    api::{Reason, publish::VaultObjectType},
+    api::Reason,
     facts::{Effect, Service, Trouble},
     wire::{Told, effect},
 };
 
-/// What Key Vault says of a name that is not there.
-const NOT_FOUND: [&str; 2] = ["SecretNotFound", "CertificateNotFound"];
+/// A part of a value that is as long as this is looked for by itself in what is quoted.
+const LONG_ENOUGH: usize = 12;
 /// As much of an answer as is repeated.
 const LONGEST_QUOTE: usize = 400;
 
@@ -41,11 +41,11 @@ pub(super) fn of(call: Call<'_>, error: &Error) -> Trouble {
                 Effect::Unknown,
                 &format!("there was no whole answer: {}", chain(error)),
             );
-            Trouble { remedy: UNREACHABLE.into(), ..base }
+            Trouble { remedy: remedy::UNREACHABLE.into(), ..base }
         }
         _ if effect::of_error(error) == Effect::NotSent => {
             let said = format!("nothing was sent: {}", chain(error));
-            Trouble { remedy: UNREACHABLE.into(), ..trouble(call, Reason::Unreachable, Effect::NotSent, &said) }
+            Trouble { remedy: remedy::UNREACHABLE.into(), ..trouble(call, Reason::Unreachable, Effect::NotSent, &said) }
         }
         // What cannot be decoded is not repeated: there is a value in it. A challenge has none.
         _ if chain(error).contains("challenge") => {
@@ -70,7 +70,7 @@ pub(super) fn elsewhere(call: Call<'_>, suffix: &VaultSuffix) -> Trouble {
 /// Nothing was answered in time.
 pub(super) fn silence(call: Call<'_>, limit: Duration) -> Trouble {
     let said = format!("there was no answer within {}s", limit.as_secs());
-    Trouble { remedy: UNREACHABLE.into(), ..trouble(call, Reason::Unreachable, Effect::Unknown, &said) }
+    Trouble { remedy: remedy::UNREACHABLE.into(), ..trouble(call, Reason::Unreachable, Effect::Unknown, &said) }
 }
 
 /// An answer that cannot be understood.
@@ -92,32 +92,53 @@ pub(super) fn not_ours(call: Call<'_>, version: &str) -> Trouble {
 pub(super) fn deleted(call: Call<'_>, purged: Option<OffsetDateTime>) -> Trouble {
     let until = purged.and_then(timestamp).map(|time| format!(" until {time}")).unwrap_or_default();
     let said = format!("it is deleted but recoverable{until}, so its name is taken");
-    Trouble { remedy: deleted_remedy(call).into(), ..trouble(call, Reason::VaultEntryDeleted, Effect::Refused, &said) }
+    Trouble { remedy: remedy::deleted(call).into(), ..trouble(call, Reason::VaultEntryDeleted, Effect::Refused, &said) }
+}
+
+/// A secret where a certificate is to be.
+pub(super) fn taken(call: Call<'_>) -> Trouble {
+    let base = trouble(call, Reason::VaultEntryNotOurs, Effect::Refused, "there is a secret of this name");
+    Trouble { remedy: remedy::TAKEN.into(), ..base }
+}
+
+/// A certificate where a secret is to be.
+pub(super) fn of_a_certificate(call: Call<'_>) -> Trouble {
+    let said = "it is the secret of a certificate, which is written with the certificate only";
+    Trouble { remedy: remedy::MANAGED.into(), ..trouble(call, Reason::VaultEntryNotOurs, Effect::NotSent, said) }
 }
 
 /// A latest version that nobody may use.
 pub(super) fn disabled(call: Call<'_>) -> Trouble {
     let base = trouble(call, Reason::VaultForbidden, Effect::NotSent, "its latest version is disabled");
-    Trouble { remedy: DISABLED.into(), ..base }
+    Trouble { remedy: remedy::DISABLED.into(), ..base }
 }
 
 /// The same without a value that was sent, should whatever answered have repeated it in what looks like Key Vault's words.
 pub(super) fn hushed(trouble: Trouble, value: &SecretString) -> Trouble {
     let value = value.expose_secret();
-    if value.is_empty() {
-        return trouble;
+    let whole = Some(value).filter(|value| !value.is_empty());
+    // What is quoted was put on one line, so that of a PEM each line is looked for, and what was left of the last.
+    let lines = value.split_whitespace().filter(|line| line.len() >= LONG_ENOUGH);
+    let hush = |message: String, part: &str| message.replace(part, "<value>");
+    let mut message = whole.into_iter().chain(lines).fold(trouble.message, hush);
+    let cut = message.rsplit(|one: char| !one.is_ascii_alphanumeric() && !"+/=-_.~".contains(one)).next();
+    let cut = cut.filter(|cut| cut.len() >= 4 && value.contains(*cut)).map(str::len);
+    if let Some(length) = cut {
+        message.replace_range(message.len() - length.., "<value>");
     }
-    Trouble { message: trouble.message.replace(value, "<value>"), ..trouble }
+    Trouble { message, ..trouble }
 }
 
 /// Whether a trouble is only that there is nothing of that name.
 pub(super) fn is_absence(trouble: &Trouble) -> bool {
-    trouble.service == Service::KeyVault && trouble.code.as_deref().is_some_and(|code| NOT_FOUND.contains(&code))
+    trouble.service == Service::KeyVault
+        && trouble.code.as_deref().is_some_and(|code| remedy::NOT_FOUND.contains(&code))
 }
 
-/// Whether a trouble is that the operator may not.
-pub(super) fn is_forbidden(trouble: &Trouble) -> bool {
-    trouble.service == Service::KeyVault && trouble.reason == Reason::VaultForbidden
+/// Whether a trouble is that there is nothing, or that the operator may not see what there is.
+pub(super) fn is_nothing_seen(trouble: &Trouble) -> bool {
+    let is_forbidden = trouble.service == Service::KeyVault && trouble.reason == Reason::VaultForbidden;
+    is_forbidden || is_absence(trouble)
 }
 
 /// A time of Key Vault's as ours.
@@ -125,100 +146,11 @@ pub(super) fn timestamp(time: OffsetDateTime) -> Option<Timestamp> {
     Timestamp::from_second(time.unix_timestamp()).ok()
 }
 
-const UNREACHABLE: &str =
-    "Nothing, unless it lasts: then see that the cluster, and its proxy if there is one, reaches the vault";
-const DISABLED: &str =
-    "Somebody has disabled the latest version, which is not undone unasked: enable it, or delete the entry";
-
-const fn deleted_remedy(call: Call<'_>) -> &'static str {
-    match call.object {
-        VaultObjectType::Secret => {
-            "Recover it (az keyvault secret recover), or purge it if nobody needs it: what was deleted is never recovered \
-             unasked"
-        }
-        VaultObjectType::Certificate => {
-            "Recover it (az keyvault certificate recover), or purge it if nobody needs it: what was deleted is never \
-             recovered unasked"
-        }
-    }
-}
-
-/// What the operator's identity lacks where roles decide.
-const fn role_remedy(call: Call<'_>) -> &'static str {
-    match call.object {
-        VaultObjectType::Secret => {
-            "Assign the role \"Key Vault Secrets Officer\" to the operator's identity, for the vault or for this secret; it takes some minutes to be known"
-        }
-        VaultObjectType::Certificate => {
-            "Assign the roles \"Key Vault Certificates Officer\" and \"Key Vault Certificate User\" to the operator's identity, for the vault or for this certificate; it takes some minutes to be known"
-        }
-    }
-}
-
-/// What it lacks where access policies decide.
-const fn policy_remedy(call: Call<'_>) -> &'static str {
-    match call.object {
-        VaultObjectType::Secret => {
-            "Give the operator's identity the secret permissions Get, List and Set in the vault's access policies"
-        }
-        VaultObjectType::Certificate => {
-            "Give the operator's identity the certificate permissions Get, List, Import and Update, and the secret permission Get, in the vault's access policies"
-        }
-    }
-}
-
-/// What a refusal means: its reason, and what to do.
-fn meaning(call: Call<'_>, status: u16, code: &str) -> (Reason, &'static str) {
-    match (status, code) {
-        (401, "AKV10032") => (
-            Reason::VaultForbidden,
-            "The vault trusts another tenant than the one that the operator signs in to: name a vault of the EntraTenant's tenant",
-        ),
-        (401, _) => (
-            Reason::OperatorCannotSignIn,
-            "Compare cloud and endpoints of the EntraTenant with the vault's, and the clocks of the cluster's machines with the time of the answer",
-        ),
-        (403, "ForbiddenByRbac") => (Reason::VaultForbidden, role_remedy(call)),
-        (403, "ForbiddenByPolicy" | "AccessDenied") => (Reason::VaultForbidden, policy_remedy(call)),
-        (403, "ForbiddenByFirewall") => (
-            Reason::VaultUnreachable,
-            "Allow the address that the cluster's requests come from in the vault's firewall, or reach it by a private endpoint",
-        ),
-        (403, "ForbiddenByConnection") => (
-            Reason::VaultUnreachable,
-            "The vault can be reached by private endpoints only: give the cluster's network one, with its DNS zone",
-        ),
-        (403, "SecretDisabled") => (Reason::VaultForbidden, DISABLED),
-        (403, "SecretManagedByKeyVault") => (
-            Reason::VaultEntryNotOurs,
-            "It is the secret of a certificate: choose another name, or set objectType to Certificate",
-        ),
-        (403, _) => (Reason::VaultForbidden, "Let the operator's identity read and write this entry"),
-        (404, code) if NOT_FOUND.contains(&code) => (Reason::Refused, "Create it, or correct its name"),
-        (409, "ObjectIsBeingRecovered") => {
-            (Reason::VaultEntryDeleted, "Nothing: it is being recovered, and is written to when that is done")
-        }
-        (409, "ObjectIsDeletedButRecoverable" | "ObjectIsBeingDeleted") => {
-            (Reason::VaultEntryDeleted, deleted_remedy(call))
-        }
-        // Said without an inner code.
-        (409, _) if call.object == VaultObjectType::Certificate => (
-            Reason::VaultEntryNotOurs,
-            "A secret of this name is in the certificate's way: choose another name, or delete and purge the secret",
-        ),
-        (429, _) => (Reason::Throttled, "Nothing: it is tried again when the time is over"),
-        (408 | 500.., _) => {
-            (Reason::Unreachable, "Nothing: it is tried again. If it lasts, see https://azure.status.microsoft")
-        }
-        _ => (Reason::Refused, "Look the code up in Key Vault's error codes, and report that it is missing here"),
-    }
-}
-
 fn answered(call: Call<'_>, status: u16, response: &RawResponse) -> Trouble {
     let said: Option<KeyVaultErrorError> =
         serde_json::from_slice::<KeyVaultError>(response.body()).ok().and_then(|body| body.error);
     let code = said.as_ref().and_then(innermost);
-    let (reason, remedy) = meaning(call, status, code.as_deref().unwrap_or_default());
+    let (reason, remedy) = remedy::meaning(call, status, code.as_deref().unwrap_or_default());
     let header = |name| response.headers().get_optional_str(&HeaderName::from_static(name));
     let Told { at, retry_after } = Told::of(header, Timestamp::now());
     let trace_id = header("x-ms-request-id").map(str::to_owned);
@@ -250,7 +182,7 @@ fn innermost(said: &KeyVaultErrorError) -> Option<String> {
 fn unconnected(call: Call<'_>, chain: &str) -> Trouble {
     if !is_unknown_host(chain) {
         let base = trouble(call, Reason::Unreachable, Effect::NotSent, &format!("there was no connection: {chain}"));
-        return Trouble { remedy: UNREACHABLE.into(), ..base };
+        return Trouble { remedy: remedy::UNREACHABLE.into(), ..base };
     }
     let remedy = "Compare the vault's name with the portal, and see that the cluster's DNS, or its proxy, knows it; a private endpoint needs its DNS zone";
     let base = trouble(call, Reason::VaultNotFound, Effect::NotSent, &format!("there is no such host: {chain}"));
@@ -371,6 +303,22 @@ mod tests {
         assert_eq!((trouble.code.as_deref(), trouble.reason), (Some("AKV10022"), Reason::OperatorCannotSignIn));
         let body = r#"{"error":{"code":"Unauthorized","message":"[TokenExpired] Error validating token."}}"#;
         assert_eq!(refused(StatusCode::Unauthorized, &[], body).code.as_deref(), Some("Unauthorized"));
+    }
+
+    /// What is quoted was put on one line and cut, and PEM has many.
+    #[test]
+    fn a_value_of_many_lines_is_not_repeated_in_parts() {
+        let (first, second) = ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ", "C7VJTUt9Us8cKjMzEfYyjiWA4R4");
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{first}\n{second}\n-----END PRIVATE KEY-----\n");
+        let said = flat(&format!("you may not write: {pem}"));
+        let message = said[..said.len() - 40].to_owned();
+        assert!(message.contains(first) && message.contains(&second[..8]));
+        let trouble = asked(|call| trouble(call, Reason::VaultForbidden, Effect::Refused, &message));
+        let hushed = hushed(trouble, &SecretString::from(pem)).message;
+        assert!(
+            !hushed.contains("MIIE") && !hushed.contains("C7VJ") && hushed.contains("you may not write"),
+            "{hushed}"
+        );
     }
 
     #[test]

@@ -23,10 +23,7 @@ use crate::vaults::{VAULT, owner, present, projection, town, troubled};
 async fn what_is_not_there_is_absent() {
     let town = town().await;
     assert_eq!(town.read(None).await, TargetState::Absent);
-    assert_eq!(
-        town.vaults.value(&town.entry.url, &town.entry.name).await.unwrap_err().code.as_deref(),
-        Some("SecretNotFound")
-    );
+    assert_eq!(town.vaults.value(&town.entry).await.unwrap_err().code.as_deref(), Some("SecretNotFound"));
 }
 
 #[tokio::test]
@@ -40,7 +37,7 @@ async fn what_was_written_is_seen_whole_and_agrees() {
     assert_eq!(present(town.read(Some(&wanted)).await), written);
     assert!(!present(town.read(None).await).agrees, "nothing is wanted");
     assert!(!present(town.read(Some(&projection(8, "first~value"))).await).agrees);
-    assert_eq!(town.vaults.value(&town.entry.url, &town.entry.name).await.unwrap().expose_secret(), "first~value");
+    assert_eq!(town.vaults.value(&town.entry).await.unwrap().expose_secret(), "first~value");
     assert_eq!(town.tags(), wanted.tags);
     assert_eq!(town.versions(), 1);
 }

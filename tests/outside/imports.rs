@@ -45,7 +45,7 @@ async fn what_was_imported_is_seen_whole_and_its_secret_has_the_key() {
     assert!(written.agrees && written.obstacle.is_none() && written.sequence == Some(Sequence(1)));
     assert_eq!(present(town.read(Some(&first)).await), written);
     assert!(!present(town.read(Some(&second)).await).agrees);
-    let value = town.vaults.value(&town.entry.url, &town.entry.name).await.unwrap();
+    let value = town.vaults.value(&town.entry).await.unwrap();
     assert!(value.expose_secret().contains("PRIVATE KEY") && value.expose_secret().contains("CERTIFICATE"));
     let listed = town.vaults.list(&town.entry.url, VaultObjectType::Certificate).await.unwrap();
     assert_eq!(listed.len(), 1);

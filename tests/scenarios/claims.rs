@@ -16,7 +16,10 @@ use kube::{
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::town::{Course, PATIENCE, RESOURCE, Town, chain, change, insist, read, same};
+use crate::{
+    manifests::merged,
+    town::{Course, PATIENCE, RESOURCE, Town, chain, change, insist, read, same},
+};
 
 /// Somebody's Secret of the name that is published to.
 async fn theirs(course: &Course, type_: &str) -> Result<Secret, Failed> {
@@ -235,6 +238,14 @@ pub async fn of_two_resources_with_one_target_the_older_keeps_it(town: Town) -> 
         let names = told.message.contains(place) && told.message.starts_with("payments-api publishes to ");
         insist(names, told.message)?;
     }
+    // A name in a vault is one place, whatever it is to be there.
+    let imported =
+        json!({"publish": {"keyVaults": [merged(course.entry(RESOURCE), &json!({"objectType": "Certificate"}))]}});
+    let certificate = json!({"clientSecret": null, "certificate": {"generate": {}}});
+    course.resource("certified", &json!({"spec": merged(certificate, &imported)})).await?;
+    let told = course.told("certified", "TargetConflict").await?;
+    insist(told.message.contains("vault.azure.net/certificates/payments-api"), told.message)?;
+    course.resources().delete("certified", &DeleteParams::default()).await?;
     course.settled("marker").await?;
     course.told(RESOURCE, "Published").await?;
     course.is_carried_by(RESOURCE).await?;

@@ -109,16 +109,16 @@ pub async fn a_name_that_is_something_else_is_left_alone(town: Town) -> Result<(
     let operator = firm.operator().await?;
     firm.tenant(&json!({})).await?;
     firm.resource(RESOURCE, &imported(&firm)).await?;
-    is_told(&firm, "VaultEntryNotOurs", &["could not write certificate", "is in the certificate's way"]).await?;
+    is_told(&firm, "VaultEntryNotOurs", &["there is a secret of this name", "in the certificate's way"]).await?;
     let other = json!({"vaultUrl": firm.vault, "name": "payments-cert", "objectType": "Certificate"});
     let patch = json!({"spec": {"publish": {"keyVaults": [other]}}});
     change(&firm.resources(), RESOURCE, &patch).await?;
     firm.told(RESOURCE, "Published").await?;
 
-    let text = json!({"vaultUrl": firm.vault, "name": "payments-cert", "template": "{{ privateKey }}"});
+    let text = json!({"vaultUrl": firm.vault, "name": "payments-cert"});
     let patch = json!({"spec": {"publish": {"keyVaults": [text]}}});
     change(&firm.resources(), RESOURCE, &patch).await?;
-    is_told(&firm, "VaultEntryNotOurs", &["could not write secret", "secret of a certificate"]).await?;
+    is_told(&firm, "VaultEntryNotOurs", &["secret of a certificate", "set objectType to Certificate"]).await?;
     let patch = json!({"spec": {"publish": {"keyVaults": [other]}}});
     change(&firm.resources(), RESOURCE, &patch).await?;
     firm.told(RESOURCE, "Published").await?;
