@@ -2,11 +2,15 @@
 //! clock, talks to a server or writes a log; time and chance are arguments.
 //!
 //! Reading order: this file, then [`readable`] (what can be spoken of at all), [`policy`] and [`timing`] (the values in
-//! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read), [`supported`] (what is still to be built); [`step`] and [`outcome`] (what can be done, and what it brings),
-//! `scene` (what every rule asks), `issue` and `attempts` (from nothing to a kept credential), `proof` (whether it is any good), `publish` and `target` (where it goes), `due` (why another one is), [`window`] and [`blast`] (what may hold it back), [`evidence`] (who has it), `holders`,
-//! `usage` and `rollout` (who uses it), `gate` (the proofs before an old one goes), `adopt` (one that was there already),
-//! `removal` (the one gate through which credentials leave), `forget` (their records), `certificate` (made first and added afterwards, to a list that is written whole), `federated` (credentials without a value), `former_key` (that of a secret in a Secret that stays without it), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with `standing` and
-//! `told` (what people see).
+//! force), [`admit`] (what the tenant allows), [`templates`] (whether they can be read); [`step`] and [`outcome`] (what
+//! can be done, and what it brings), `scene` (what every rule asks), `issue` and `attempts` (from nothing to a kept
+//! credential), `proof` (whether it is any good), `publish` and `target` (where it goes), `due` (why another one is),
+//! [`window`] and [`blast`] (what may hold it back), [`evidence`] (who has it), `holders`, `usage` and `rollout` (who
+//! uses it), `gate` (the proofs before an old one goes), `adopt` (one that was there already), `removal` (the one gate
+//! through which credentials leave), `forget` (their records), `certificate` (made first and added afterwards, to a
+//! list that is written whole), `federated` (credentials without a value), `former_key` (that of a secret in a Secret
+//! that stays without it), `ending` (what goes with a resource), [`fold`] (what a step has brought); [`report`] with
+//! `standing` and `told` (what people see).
 
 pub mod admit;
 mod adopt;
