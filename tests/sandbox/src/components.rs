@@ -95,7 +95,7 @@ impl Components {
 
     /// A client of the API server with all rights.
     pub(crate) async fn admin_client(&self) -> anyhow::Result<kube::Client> {
-        self.admin().client().await
+        self.admin().patient_client().await
     }
 
     /// etcd, for one member, that trusts the page cache: a machine that crashes takes the sandbox with it anyway.

@@ -58,11 +58,21 @@ impl Access {
 
     /// A client with this access. It does not retry: a test wants to see what was answered.
     pub(crate) async fn client(&self) -> anyhow::Result<kube::Client> {
+        self.client_that_retries(false).await
+    }
+
+    /// The same, which comes again where the API server asks for that: it does so for a moment whenever somebody installs
+    /// definitions.
+    pub(crate) async fn patient_client(&self) -> anyhow::Result<kube::Client> {
+        self.client_that_retries(true).await
+    }
+
+    async fn client_that_retries(&self, retries: bool) -> anyhow::Result<kube::Client> {
         let kubeconfig = serde_json::from_value(self.kubeconfig())?;
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
             .await
             .with_context(|| format!("could not set up a client of {}", self.server))?;
-        config.default_retry = false;
+        config.default_retry = retries;
         config.proxy_url = None; // the developer's HTTPS_PROXY is not for 127.0.0.1
         kube::Client::try_from(config).with_context(|| format!("could not set up a client of {}", self.server))
     }

@@ -109,8 +109,8 @@ impl Plane {
         self.components.kubeconfig()
     }
 
-    /// The admin's client, straight to the API server. It belongs to the runtime that started the plane, and does
-    /// not retry.
+    /// The admin's client, straight to the API server, whom it obeys when it is told to come again. It belongs to the
+    /// runtime that started the plane.
     #[must_use]
     pub fn admin(&self) -> Client {
         self.admin.clone()
