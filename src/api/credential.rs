@@ -42,7 +42,8 @@ use super::{
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", description = "What Ready has to say", priority = "1"),
     validation = rules::NAME_LENGTH,
     validation = rules::SOURCE_IS_NOT_PUBLISHED,
-    validation = rules::SECRET_TYPE_FIXED
+    validation = rules::SECRET_TYPE_FIXED,
+    validation = rules::WHAT_WAS_MERGED_STAYS_SHARED
 )]
 #[x_kube(
     validation = rules::ONE_KIND,

@@ -135,6 +135,21 @@ pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
     "spec.publish.secret.template.type cannot change, because Kubernetes fixes the type of a Secret when it is created: publish under a new name instead, for example spec.publish.secret.name: payments-api-2",
 );
 
+pub(super) const WHAT_WAS_MERGED_STAYS_SHARED: Law = Law::new(
+    concat!(
+        "!(has(oldSelf.spec.publish) && has(oldSelf.spec.publish.secret) && has(oldSelf.spec.publish.secret.creationPolicy) && ",
+        "oldSelf.spec.publish.secret.creationPolicy == 'Merge') || ",
+        "(has(self.spec.publish) && has(self.spec.publish.secret) && has(self.spec.publish.secret.creationPolicy) && ",
+        "self.spec.publish.secret.creationPolicy != 'Owner') || ",
+        published_secret!("self.spec"),
+        " == '-' || ",
+        published_secret!("self.spec"),
+        " != ",
+        published_secret!("oldSelf.spec")
+    ),
+    "spec.publish.secret.creationPolicy cannot change from Merge to Owner, because what others keep in that Secret would be overwritten: publish under a new name instead, for example spec.publish.secret.name: payments-api-2, or take over all of it with creationPolicy: Adopt",
+);
+
 // EntraAppCredential.spec
 
 pub(super) const ONE_KIND: Law = Law::counting(

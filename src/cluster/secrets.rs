@@ -92,7 +92,7 @@ impl Secrets {
             (SecretCreationPolicy::Merge, Some(_)) => {
                 // Never with force: what somebody else claims in a Secret of theirs is theirs.
                 let apply = PatchParams::apply(&manager(&wanted.owner));
-                secrets(namespace).patch(&wanted.name, &apply, &Patch::Apply(body))
+                secrets(namespace).patch(&wanted.name, &apply, &Patch::Apply(&body))
             }
             (_, None) => secrets(namespace).create(&post, bytes(&body)),
             (_, Some(_)) => secrets(namespace).replace(&wanted.name, &post, bytes(&body)),
@@ -104,11 +104,25 @@ impl Secrets {
             }
             Err(error) => {
                 let rivals = error.status().map(rivals).unwrap_or_default();
+                if are_ourselves(&rivals, wanted) {
+                    return self.claim_anew(namespace, wanted, &body).await;
+                }
                 if !rivals.is_empty() {
                     return Err(without_values(contested(&doing(), &rivals), wanted));
                 }
                 error.unless_outpaced().map_err(|error| without_values(error.into(), wanted))
             }
+        }
+    }
+
+    /// What was written whole, before it was to be merged, is claimed by us in another way, which is in the way of an apply.
+    async fn claim_anew(&self, namespace: &str, wanted: &Wanted, body: &Value) -> Result<Written<Carried>, Trouble> {
+        let doing = || format!("publish to Secret {namespace}/{}", wanted.name);
+        let apply = PatchParams::apply(&manager(&wanted.owner)).force();
+        let asked = secrets(namespace).patch(&wanted.name, &apply, &Patch::Apply(body));
+        match ask::<Stored>(&self.once, doing, asked).await {
+            Ok(stored) => Ok(Written::Yes(compared(&stored, wanted))),
+            Err(error) => error.unless_outpaced().map_err(|error| without_values(error.into(), wanted)),
         }
     }
 
@@ -210,6 +224,12 @@ fn missing(doing: &str) -> Trouble {
     let remedy = "Create it, or set spec.publish.secret.creationPolicy to Owner.";
     let message = format!("could not {doing}: creationPolicy is Merge, and there is no Secret of that name");
     trouble((Reason::SecretMissing, Effect::NotSent, remedy), message)
+}
+
+/// Whether somebody is in the way of an apply, and all of them are us.
+fn are_ourselves(rivals: &[String], wanted: &Wanted) -> bool {
+    let ours = format!("conflict with \"{}\"", manager(&wanted.owner));
+    !rivals.is_empty() && rivals.iter().all(|rival| rival.starts_with(&ours))
 }
 
 fn contested(doing: &str, rivals: &[String]) -> Trouble {

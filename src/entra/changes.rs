@@ -58,7 +58,10 @@ pub struct Changes {
 impl Directory {
     /// What has changed since an earlier round; everything if there was none, or if it is too long ago.
     pub async fn changes(&self, since: Option<&Since>, concern: &Concern) -> Result<Changes, Trouble> {
-        if let Some(Since(Next::Delta(link))) = since {
+        // A tenant may have been given another Graph since: what was told by the former is no beginning there.
+        if let Some(Since(Next::Delta(link))) = since
+            && self.is_own(link)
+        {
             match self.delta(link, false, concern).await {
                 Err(failure) if is_too_old(&failure) || failure.status == Some(403) => {}
                 ended => return Ok(ended?),

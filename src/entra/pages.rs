@@ -46,11 +46,11 @@ impl Directory {
 
     /// A link must lead to Graph itself: whoever follows it shows the operator's token there.
     fn own(&self, asked: &Asked, link: &str) -> Result<(), Trouble> {
-        if host_of(link).is_some_and(|theirs| host_of(&self.0.base) == Some(theirs)) {
-            Ok(())
-        } else {
-            Err(refusal::inconsistent(asked, "it has a link to another host"))
-        }
+        if self.is_own(link) { Ok(()) } else { Err(refusal::inconsistent(asked, "it has a link to another host")) }
+    }
+
+    pub(super) fn is_own(&self, link: &str) -> bool {
+        host_of(link).is_some_and(|theirs| host_of(&self.0.base) == Some(theirs))
     }
 }
 

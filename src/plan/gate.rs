@@ -32,13 +32,13 @@ pub(super) fn everybody_has_ours(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
     every_target_signs_in(scene, issue)
 }
 
-/// Whether one that somebody else may know may go although not everybody has its successor.
+/// Whether one that somebody else may know may go although not everybody has its successor: a place that is not declared
+/// any more may carry it to the end.
 pub(super) fn time_is_up(scene: &Scene<'_>, key_id: KeyId) -> Ruling {
     let Some(issue) = evidence::issue(scene).filter(|issue| issue.kept.key_id != key_id) else {
         return Ruling::wait(Reason::Idle, format!("a credential in place of {key_id}, which is compromised"), None);
     };
     unless_passed!(every_target_has_it(scene, issue));
-    unless_passed!(removal::nothing_carries(scene, key_id));
     unless_passed!(every_target_signs_in(scene, issue));
     let deadline = after(issue.published_at, scene.policy.rollout.timeout.0);
     if issue.record.entry.proven_at.is_some() || scene.now >= deadline {
@@ -78,6 +78,10 @@ fn every_holder_has_it(scene: &Scene<'_>, issue: Issue<'_>, key_id: KeyId) -> Ru
     let holders = holders::holders(scene, issue, consumers);
     unless_passed!(usage::look(scene, issue, &holders));
     if let Some(wait) = rollout::first_pending(&holders) {
+        // One who was named, or found, when everybody else had it already.
+        if let step @ Ruling::Do(_) = rollout::restart_late_ones(scene, issue, &holders) {
+            return step;
+        }
         let until = after(scene.now, scene.timing.drift);
         return Ruling::wait(wait.reason, wait.waiting_for, Some(wait.until.map_or(until, |at| at.min(until))));
     }

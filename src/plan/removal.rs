@@ -327,6 +327,9 @@ pub(super) fn carrier(scene: &Scene<'_>, key_id: KeyId) -> Result<Option<TargetI
         let wanted = coordinates::to_be_carried(scene, &id).or_else(|| scene.published());
         match scene.target(&id, wanted.map(|record| record.entry.sequence))? {
             TargetState::Present(carried) if carried.key_id == Some(key_id) => return Ok(Some(id)),
+            // Nobody reads what is deleted, and what is not declared any more is not written there again.
+            TargetState::Troubled(trouble)
+                if trouble.reason == Reason::VaultEntryDeleted && !scene.declared().contains(&id) => {}
             TargetState::Troubled(trouble) => {
                 return Err(Ruling::wait(trouble.reason, format!("a look at {id}: {}", trouble.message), None));
             }

@@ -7,7 +7,8 @@
 //! - What a watch has shown and shows no more is gone.
 //! - What a watch has never shown is believed as it was read or written: the watch is merely late.
 //! - Whatever a watch shows differently from what was remembered ends the freshness of everything of its kind.
-//! - What was seen at the targets was compared with what one spec makes of them, and is forgotten with that spec.
+//! - What was seen at the targets was compared with what one spec makes of them, and is forgotten with that spec. So is
+//!   the Secret that it names as a source, and what was refused on account of it.
 //! - When a watch has begun anew with a list, nothing is remembered of the cluster: etcd may have been restored, and then
 //!   the lower version is so.
 //!
@@ -19,9 +20,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::SecretString;
 
 use super::said::Said;
-use crate::facts::{
-    Application, Fate, Federation, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Source, Stage,
-    TargetId, TargetState,
+use crate::{
+    api::{
+        Reason,
+        tenant::{Cloud, Endpoints},
+    },
+    facts::{
+        Application, Effect, Fate, Federation, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Source,
+        Stage, TargetId, TargetState, Trouble,
+    },
 };
 
 /// What is remembered of one resource.
@@ -47,8 +54,8 @@ pub struct Memory {
     shown: BTreeSet<String>,
     /// Since which list.
     lists: u64,
-    /// With which generation of the spec.
-    generation: Option<i64>,
+    /// Of what.
+    basis: Basis,
 }
 
 /// What the watches show of one resource: its records, and the versions of the Secrets that bear its label.
@@ -56,14 +63,26 @@ pub struct Memory {
 pub struct Shown {
     /// How often the watches have begun with a list.
     pub lists: u64,
-    /// The generation of the spec.
-    pub generation: Option<i64>,
+    /// What decides what its targets are to be.
+    pub basis: Basis,
     /// Records.
     pub records: Vec<Record>,
     /// Secrets that pretend to be records, and why they are none.
     pub forged: Vec<(String, String)>,
     /// Published Secrets: name and version.
     pub secrets: BTreeMap<String, String>,
+}
+
+/// What decides, beside the credential, what the targets of a resource are to be: itself, with its spec, and where its
+/// tenant says that people sign in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// The UID: one that is created anew begins with the same generation.
+    pub uid: Option<String>,
+    /// The generation of its spec.
+    pub generation: Option<i64>,
+    /// The cloud of its tenant, with endpoints of its own, if the tenant can be read.
+    pub cloud: Option<(Cloud, Option<Endpoints>)>,
 }
 
 impl Memory {
@@ -73,9 +92,12 @@ impl Memory {
             self.forget_the_cluster();
             self.lists = shown.lists;
         }
-        if self.generation != shown.generation {
-            self.targets = Box::default();
-            self.generation = shown.generation;
+        if self.basis != shown.basis {
+            (self.targets, self.source) = (Box::default(), None);
+            // What may have had an effect, or is to be asked for less, is so with any spec.
+            let stays = |trouble: &Trouble| trouble.effect != Effect::Refused || trouble.reason == Reason::Throttled;
+            self.mine.failing.retain(|_, failing| stays(&failing.trouble));
+            self.basis = shown.basis;
         }
         self.take_in_records(shown.records, shown.forged);
         self.take_in_secrets(&shown.secrets);
@@ -177,7 +199,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{ClientId, TenantId, grant::CredentialKind},
-        facts::{Attempt, Carried, Entry, Holder, Owner, Sequence},
+        facts::{Attempt, Carried, Entry, Failing, Holder, Owner, Sequence, Service, Work},
     };
 
     fn record(sequence: u32, version: &str) -> Record {
@@ -221,13 +243,39 @@ mod tests {
 
     #[test]
     fn what_is_at_a_target_is_compared_anew_with_another_spec() {
-        let mut memory = Memory { generation: Some(1), ..Memory::default() };
-        let absent = Looked { at: Timestamp::UNIX_EPOCH, found: TargetState::Absent };
-        memory.targets = Box::new([(TargetId::Secret("x".into()), absent)]);
-        memory.take_in(Shown { generation: Some(1), ..Shown::default() });
-        assert_eq!(memory.targets.len(), 1);
-        memory.take_in(Shown { generation: Some(2), ..Shown::default() });
-        assert!(memory.targets.is_empty());
+        let first = Basis { uid: Some("a".into()), generation: Some(1), cloud: Some((Cloud::Public, None)) };
+        for (now, known) in [
+            (first.clone(), 1),
+            (Basis { generation: Some(2), ..first.clone() }, 0),
+            (Basis { uid: Some("b".into()), ..first.clone() }, 0),
+            (Basis { cloud: Some((Cloud::China, None)), ..first.clone() }, 0),
+        ] {
+            let mut memory = Memory { basis: first.clone(), ..Memory::default() };
+            let absent = Looked { at: Timestamp::UNIX_EPOCH, found: TargetState::Absent };
+            memory.targets = Box::new([(TargetId::Secret("x".into()), absent)]);
+            memory.take_in(Shown { basis: now.clone(), ..Shown::default() });
+            assert_eq!(memory.targets.len(), known, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn another_spec_is_not_held_off_by_what_was_refused_to_the_one_before() {
+        let failing = |reason, effect| Failing {
+            times: 7,
+            last_at: Timestamp::UNIX_EPOCH,
+            trouble: Trouble { effect, ..Trouble::unsent(Service::Graph, reason, "no".into(), "do it") },
+        };
+        let mut memory = Memory::default();
+        memory.mine.failing = BTreeMap::from([
+            (Work::Minting, failing(Reason::LifetimeForbidden, Effect::Refused)),
+            (Work::Opening, failing(Reason::Throttled, Effect::Refused)),
+            (Work::Source, failing(Reason::Unreachable, Effect::Unknown)),
+        ]);
+        memory.take_in(Shown::default());
+        assert_eq!(memory.mine.failing.len(), 3);
+        memory.take_in(Shown { basis: Basis { generation: Some(2), ..Basis::default() }, ..Shown::default() });
+        let left: Vec<_> = memory.mine.failing.keys().cloned().collect();
+        assert_eq!(left, [Work::Opening, Work::Source]);
     }
 
     #[test]

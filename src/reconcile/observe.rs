@@ -18,7 +18,7 @@ use kube::{
 use super::{
     drift::LastRound,
     index::Index,
-    memory::{Memory, Shown},
+    memory::{Basis, Memory, Shown},
 };
 use crate::{
     api::{
@@ -140,7 +140,7 @@ impl World {
     ) -> Result<Observation, cluster::Error> {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
         let owner = self.owner(&namespace, &name);
-        memory.take_in(Shown { generation: resource.metadata.generation, ..self.shown(&namespace, &owner) });
+        memory.take_in(Shown { basis: basis(resource, &tenant), ..self.shown(&namespace, &owner) });
         Ok(Observation {
             resource: Arc::clone(resource),
             gone: false,
@@ -301,6 +301,14 @@ pub fn places(resource: &Declared<EntraAppCredential>) -> BTreeSet<Place> {
     let vaults = spec.publish.iter().flat_map(|publish| &publish.key_vaults);
     let vaults = vaults.map(|one| (None, TargetId::Vault(one.into()).place()));
     secret.into_iter().chain(vaults).collect()
+}
+
+fn basis(resource: &Declared<EntraAppCredential>, tenant: &TenantSeen) -> Basis {
+    let cloud = match tenant {
+        TenantSeen::Present(spec) => Some((spec.cloud, spec.endpoints.clone())),
+        _ => None,
+    };
+    Basis { uid: resource.metadata.uid.clone(), generation: resource.metadata.generation, cloud }
 }
 
 /// Whose a Secret of ours is: its namespace, and the owner that its label names.

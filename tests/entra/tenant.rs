@@ -54,6 +54,17 @@ async fn first_everything_then_what_has_changed_then_what_is_gone() {
     assert_eq!(place.calls("listApplications"), 0);
 }
 
+/// Whoever follows a link shows the operator's token there.
+#[tokio::test]
+async fn where_another_graph_is_asked_the_link_of_the_former_is_not_followed() {
+    let (former, now) = (Place::new(ALL).await, Place::new(ALL).await);
+    let told = former.directory().changes(None, &all(&former, &[])).await.unwrap();
+    let before = former.azure.journal().len();
+    let changes = now.directory().changes(Some(&told.since), &all(&now, &[])).await.unwrap();
+    assert_eq!((changes.seen.len(), changes.is_full), (2, true));
+    assert_eq!(former.azure.journal().len(), before);
+}
+
 #[tokio::test]
 async fn after_too_long_a_pause_everything_is_told_again() {
     let place = Place::new(ALL).await;

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use keywright_sandbox::{
     azure::{Actor, Lag, SecretEdit},
     journal::Entry,
+    witness::Fingerprint,
 };
 use kube::{
     ResourceExt,
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     manifests::merged,
+    rotation::demand,
     town::{Course, PATIENCE, RESOURCE, Town, chain, change, insist, read, same},
 };
 
@@ -202,6 +204,31 @@ pub async fn what_is_merged_leaves_the_rest_to_its_owner(town: Town) -> Result<(
     let keys = texts(&course).await?;
     same("their keys", (keys.get("theirs").map(String::as_str), keys.get("more")), (Some("changed"), None))?;
     course.ends_published(&operator, 1..=1).await
+}
+
+/// What was written whole before is ours to merge, at the next rotation, too.
+pub async fn what_was_ours_alone_is_merged_from_then_on(town: Town) -> Result<(), Failed> {
+    let course = town.course("shared-later").await?;
+    let operator = course.operator().await?;
+    course.told(RESOURCE, "Published").await?;
+    let merging = json!({"spec": {"publish": {"secret": {"creationPolicy": "Merge"}}}});
+    change(&course.resources(), RESOURCE, &merging).await?;
+    course.settled("merging").await?;
+    change(&course.secrets(), RESOURCE, &json!({"data": {"theirs": "dGhlaXIgb3du"}})).await?;
+    demand(&course).await?;
+    course
+        .until(|| async {
+            let current: Option<i64> = read(&course.read(RESOURCE).await?, "/status/current/sequence");
+            Ok(if current == Some(2) { Ok(()) } else { Err(format!("{current:?} is published")) })
+        })
+        .await?;
+    course.told(RESOURCE, "Published").await?;
+    let texts = texts(&course).await?;
+    let minted = course.minted().await?;
+    let new = texts.get("AZURE_CLIENT_SECRET").map(Fingerprint::of);
+    insist(new.is_some() && new == minted.last().map(|one| one.fingerprint), "it has not the new value")?;
+    same("their key", texts.get("theirs").map(String::as_str), Some("their own"))?;
+    course.ends_clean(&operator).await
 }
 
 pub async fn what_is_to_be_merged_waits_for_a_secret_to_be_there_and_free(town: Town) -> Result<(), Failed> {

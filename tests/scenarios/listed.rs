@@ -325,6 +325,7 @@ fn of_first_issues(shared: &Arc<Shared>) -> Vec<Trial> {
             a_secret_of_another_type_is_adopted_only_as_what_it_is
             what_is_merged_leaves_the_rest_to_its_owner
             what_is_to_be_merged_waits_for_a_secret_to_be_there_and_free
+            what_was_ours_alone_is_merged_from_then_on
             of_two_resources_with_one_target_the_older_keeps_it;
         rivals:
             two_operators_at_once_publish_one_credential

@@ -177,6 +177,20 @@ pub(super) fn about_changes() -> Vec<Rule> {
             merged(typed("kubernetes.io/basic-auth"), &publishing(json!({"creationPolicy": "Adopt"}))),
         )
         .after(json!({})),
+        credential(
+            "what was merged into somebody else's Secret is not made ours unasked",
+            publishing(json!({"creationPolicy": "Owner"})),
+            "creationPolicy cannot change from Merge to Owner, because what others keep",
+            publishing(json!({"creationPolicy": "Adopt"})),
+        )
+        .after(publishing(json!({"creationPolicy": "Merge"}))),
+        credential(
+            "what was merged is not made ours by leaving the policy out",
+            publishing(json!({"creationPolicy": null})),
+            "creationPolicy cannot change from Merge to Owner",
+            publishing(json!({"creationPolicy": null, "name": "payments-api-2"})),
+        )
+        .after(publishing(json!({"creationPolicy": "Merge"}))),
         tenant(
             "a tenant's ID is not changed",
             spec(json!({"tenantId": OTHER})),

@@ -1,6 +1,7 @@
 //! What must be so before an old credential goes.
 
 use super::*;
+use crate::{facts::VaultEntry, plan::tests::VAULT};
 
 #[test]
 fn an_old_one_goes_when_everything_is_proven() {
@@ -160,15 +161,51 @@ fn a_credential_that_is_shown_again_goes_through_the_gate_again() {
     assert_eq!(removes(&seen), Some((key(1), Removable::Replaced)));
 }
 
-#[test]
-fn an_old_one_that_an_earlier_target_carries_stays_and_it_is_told_what_to_do() {
-    let mut seen = proven(&json!({}));
-    let earlier = TargetId::Secret("earlier".into());
+/// One that is proven, whose predecessor a target carries that is not declared any more, or that is in this state.
+fn with_an_earlier_target(asking: &Value, earlier: TargetId, state: Option<TargetState>) -> Observation {
+    let mut seen = proven(asking);
     entry(&mut seen, 1).published_to.push(earlier.clone());
     let Some(Looked { found: TargetState::Present(carried), .. }) = seen.targets.get(&secret()).cloned() else {
         panic!()
     };
-    let found = TargetState::Present(Carried { key_id: Some(key(1)), ..carried });
+    let found = state.unwrap_or_else(|| TargetState::Present(Carried { key_id: Some(key(1)), ..carried }));
     seen.targets.insert(earlier, Looked { at: NOW, found });
+    seen
+}
+
+#[test]
+fn an_old_one_that_an_earlier_target_carries_stays_and_it_is_told_what_to_do() {
+    let seen = with_an_earlier_target(&json!({}), TargetId::Secret("earlier".into()), None);
     waits_for(&seen, Reason::Idle, "nothing new is published there, so delete it when nobody reads it");
+}
+
+#[test]
+fn one_who_is_named_when_everybody_had_it_is_restarted_before_the_old_one_goes() {
+    let mut seen = proven(&json!({}));
+    consumers(&mut seen).workloads.push(workload("worker", None));
+    consumers(&mut seen).pods.push(pod("worker-0", Some("worker"), ago("480h")));
+    assert_eq!(next(&seen), Next::Do(Step::Roll { workload: web("worker"), mark: key(2).to_string() }));
+    let mut by_hand = proven(&json!({"consumers": {"rollout": {"strategy": "None"}}}));
+    consumers(&mut by_hand).workloads.push(workload("worker", None));
+    consumers(&mut by_hand).pods.push(pod("worker-0", Some("worker"), ago("480h")));
+    assert!(matches!(next(&by_hand), Next::Wait(_)), "{:?}", next(&by_hand));
+}
+
+#[test]
+fn a_compromised_one_goes_although_an_earlier_target_carries_it() {
+    let named = json!({"retirement": {"compromisedKeyIds": [key(1).to_string()]}});
+    let mut seen = with_an_earlier_target(&named, TargetId::Secret("earlier".into()), None);
+    entry(&mut seen, 2).published_at = Some(ago("31m"));
+    assert_eq!(removes(&seen), Some((key(1), Removable::Compromised)));
+}
+
+#[test]
+fn an_earlier_entry_of_a_vault_that_was_deleted_carries_nothing() {
+    let earlier = TargetId::Vault(VaultEntry::secret(&VAULT.into(), &"earlier".into()));
+    let in_state = |reason| {
+        let trouble = Trouble::unsent(Service::KeyVault, reason, "it is so".into(), "Do something");
+        with_an_earlier_target(&json!({}), earlier.clone(), Some(TargetState::Troubled(trouble)))
+    };
+    waits_for(&in_state(Reason::VaultForbidden), Reason::VaultForbidden, "it is so");
+    assert_eq!(removes(&in_state(Reason::VaultEntryDeleted)), Some((key(1), Removable::Replaced)));
 }
