@@ -78,10 +78,6 @@ fn every_holder_has_it(scene: &Scene<'_>, issue: Issue<'_>, key_id: KeyId) -> Ru
     let holders = holders::holders(scene, issue, consumers);
     unless_passed!(usage::look(scene, issue, &holders));
     if let Some(wait) = rollout::first_pending(&holders) {
-        // One who was named, or found, when everybody else had it already.
-        if let step @ Ruling::Do(_) = rollout::restart_late_ones(scene, issue, &holders) {
-            return step;
-        }
         let until = after(scene.now, scene.timing.drift);
         return Ruling::wait(wait.reason, wait.waiting_for, Some(wait.until.map_or(until, |at| at.min(until))));
     }

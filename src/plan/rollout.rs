@@ -138,14 +138,6 @@ fn look_again_at(scene: &Scene<'_>, seen: SeenBy) -> Option<Timestamp> {
     silent.then(|| scene::after(scene.now, scene.timing.fresh + scene.timing.margin))
 }
 
-/// Restart those who came to light after everybody had it.
-pub(super) fn restart_late_ones(scene: &Scene<'_>, issue: Issue<'_>, holders: &[Holder<'_>]) -> Ruling {
-    if issue.record.entry.adopted.is_some() {
-        return Ruling::Pass; // what they have is what was adopted
-    }
-    roll(scene, issue, holders)
-}
-
 /// Restart one more, if one more may be.
 fn roll(scene: &Scene<'_>, issue: Issue<'_>, holders: &[Holder<'_>]) -> Ruling {
     if scene.policy.rollout.strategy == RolloutStrategy::None {

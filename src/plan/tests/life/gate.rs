@@ -180,18 +180,6 @@ fn an_old_one_that_an_earlier_target_carries_stays_and_it_is_told_what_to_do() {
 }
 
 #[test]
-fn one_who_is_named_when_everybody_had_it_is_restarted_before_the_old_one_goes() {
-    let mut seen = proven(&json!({}));
-    consumers(&mut seen).workloads.push(workload("worker", None));
-    consumers(&mut seen).pods.push(pod("worker-0", Some("worker"), ago("480h")));
-    assert_eq!(next(&seen), Next::Do(Step::Roll { workload: web("worker"), mark: key(2).to_string() }));
-    let mut by_hand = proven(&json!({"consumers": {"rollout": {"strategy": "None"}}}));
-    consumers(&mut by_hand).workloads.push(workload("worker", None));
-    consumers(&mut by_hand).pods.push(pod("worker-0", Some("worker"), ago("480h")));
-    assert!(matches!(next(&by_hand), Next::Wait(_)), "{:?}", next(&by_hand));
-}
-
-#[test]
 fn a_compromised_one_goes_although_an_earlier_target_carries_it() {
     let named = json!({"retirement": {"compromisedKeyIds": [key(1).to_string()]}});
     let mut seen = with_an_earlier_target(&named, TargetId::Secret("earlier".into()), None);
