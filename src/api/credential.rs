@@ -106,7 +106,8 @@ pub struct EntraAppCredentialSpec {
     pub retirement: Option<Retirement>,
 
     /// Take over a credential that exists already: it becomes the current one, nothing is minted and nothing is
-    /// restarted today. Read only while Keywright has no credential of its own for this resource.
+    /// restarted today. Read only while Keywright has no credential of its own for this resource: leave it there until the
+    /// first rotation, since it is what says that a credential without our mark may be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adopt>,
 

@@ -117,11 +117,22 @@ macro_rules! secret_type {
     };
 }
 
+/// Whether a Secret that somebody else may have made is taken over or added to.
+#[rustfmt::skip]
+macro_rules! is_shared {
+    ($spec:literal) => {
+        concat!(
+            "(has(", $spec, ".publish) && has(", $spec, ".publish.secret) && has(", $spec, ".publish.secret.creationPolicy) && ",
+            $spec, ".publish.secret.creationPolicy != 'Owner')"
+        )
+    };
+}
+
 pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
     concat!(
         // Whoever takes over or adds to a Secret that exists must be able to name its type.
-        "(has(self.spec.publish) && has(self.spec.publish.secret) && has(self.spec.publish.secret.creationPolicy) && ",
-        "self.spec.publish.secret.creationPolicy != 'Owner') || ",
+        is_shared!("self.spec"),
+        " || ",
         published_secret!("self.spec"),
         " == '-' || ",
         published_secret!("self.spec"),
@@ -137,10 +148,11 @@ pub(super) const SECRET_TYPE_FIXED: Law = Law::new(
 
 pub(super) const WHAT_WAS_MERGED_STAYS_SHARED: Law = Law::new(
     concat!(
-        "!(has(oldSelf.spec.publish) && has(oldSelf.spec.publish.secret) && has(oldSelf.spec.publish.secret.creationPolicy) && ",
-        "oldSelf.spec.publish.secret.creationPolicy == 'Merge') || ",
-        "(has(self.spec.publish) && has(self.spec.publish.secret) && has(self.spec.publish.secret.creationPolicy) && ",
-        "self.spec.publish.secret.creationPolicy != 'Owner') || ",
+        "!",
+        is_shared!("oldSelf.spec"),
+        " || oldSelf.spec.publish.secret.creationPolicy != 'Merge' || ",
+        is_shared!("self.spec"),
+        " || ",
         published_secret!("self.spec"),
         " == '-' || ",
         published_secret!("self.spec"),

@@ -47,6 +47,12 @@ impl ApiClock {
         heard.time_at(self.local()).unwrap_or_else(Timestamp::now)
     }
 
+    /// What time it is, not too early, and at most a second too late: for what must never look older than it is.
+    #[must_use]
+    pub fn at_the_latest(&self) -> Timestamp {
+        self.now() + GRAIN
+    }
+
     /// How long this clock has been running.
     ///
     /// `Instant` stands still while a machine is suspended, and the wall clock can be set back; the longer of both is right

@@ -2,8 +2,6 @@
 //! of a change one by one, so that a kept connection would ask the same one again and a kept token nobody at all. What
 //! comes back is a verdict; the token is dropped unread, and neither it nor what was presented for it is ever printed.
 
-use std::error::Error;
-
 use jiff::Timestamp;
 use reqwest::{
     ClientBuilder, Response, StatusCode,
@@ -25,7 +23,7 @@ use crate::{
         values::{HttpsUrl, Scope},
     },
     facts::{Claims, Effect, Service, Trouble, Verdict},
-    wire::{self, Told, Way},
+    wire::{self, Told, Way, effect::causes},
 };
 
 /// No answer of Entra's is nearly as long; what is longer is somebody else's page.
@@ -313,7 +311,7 @@ impl Asked {
         };
         Trouble {
             effect: if error.is_connect() { Effect::NotSent } else { Effect::Unknown },
-            message: format!("{}: {what}: {}", self.doing(), chain(error)),
+            message: format!("{}: {what}: {}", self.doing(), causes(error)),
             remedy: remedy.into(),
             ..self.trouble(&HeaderMap::new())
         }
@@ -328,17 +326,6 @@ const fn verdict(class: Class, trouble: Trouble) -> Verdict {
         Class::Misasked | Class::Ours => Verdict::Misasked(trouble),
         Class::Throttled | Class::Unavailable | Class::Unknown => Verdict::Unheard(trouble),
     }
-}
-
-/// An error and what it came from, the address left out: the message has said what was asked.
-fn chain(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    let mut said = vec![];
-    while let Some(error) = cause {
-        said.push(error.to_string());
-        cause = error.source();
-    }
-    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -235,6 +235,14 @@ pub(super) fn attempt(seen: &Observation, timing: &Timing, now: Timestamp, step:
     }
 }
 
+/// Whether what has failed is so with any spec: what may have had an effect, or is to be asked for less. What was refused to
+/// one may be granted to another.
+#[must_use]
+pub fn outlives_its_spec(failing: &Failing) -> bool {
+    let trouble = &failing.trouble;
+    trouble.effect != Effect::Refused || trouble.reason == Reason::Throttled
+}
+
 fn held_off(seen: &Observation, timing: &Timing, now: Timestamp, work: &Work) -> Option<Wait> {
     let failing = seen.mine.failing.get(work)?;
     let until = again_at(work, failing, timing);

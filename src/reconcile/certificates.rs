@@ -1,7 +1,5 @@
 //! Carrying out what concerns certificates: an arm each, as in `act`.
 
-use std::time::Duration;
-
 use secrecy::SecretString;
 
 use super::act::{Act, Values};
@@ -36,8 +34,8 @@ impl Act<'_> {
         values.insert(last.nonce.clone(), bundle.pem());
         Ok(Outcome::Minted(Kept {
             key_id: thumbprint.key_id(&last.nonce),
-            // The clock may be a second behind: what was made since `issuedAfter` is never to look older than that.
-            issued_at: self.hands.clock.now() + Duration::from_secs(1),
+            // What was made since `issuedAfter` is not to look older than that.
+            issued_at: self.hands.clock.at_the_latest(),
             expires_at: Some(bundle.ends()),
             thumbprint: Some(thumbprint),
         }))

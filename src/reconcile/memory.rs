@@ -21,14 +21,12 @@ use secrecy::SecretString;
 
 use super::said::Said;
 use crate::{
-    api::{
-        Reason,
-        tenant::{Cloud, Endpoints},
-    },
+    api::tenant::{Cloud, Endpoints},
     facts::{
-        Application, Effect, Fate, Federation, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Source,
-        Stage, TargetId, TargetState, Trouble,
+        Application, Fate, Federation, Looked, Mine, Nonce, Observation, OwnAttempt, Record, Records, Source, Stage,
+        TargetId, TargetState,
     },
+    plan::scene::outlives_its_spec,
 };
 
 /// What is remembered of one resource.
@@ -54,7 +52,7 @@ pub struct Memory {
     shown: BTreeSet<String>,
     /// Since which list.
     lists: u64,
-    /// Of what.
+    /// What decides what it remembers of its targets.
     basis: Basis,
 }
 
@@ -94,9 +92,7 @@ impl Memory {
         }
         if self.basis != shown.basis {
             (self.targets, self.source) = (Box::default(), None);
-            // What may have had an effect, or is to be asked for less, is so with any spec.
-            let stays = |trouble: &Trouble| trouble.effect != Effect::Refused || trouble.reason == Reason::Throttled;
-            self.mine.failing.retain(|_, failing| stays(&failing.trouble));
+            self.mine.failing.retain(|_, failing| outlives_its_spec(failing));
             self.basis = shown.basis;
         }
         self.take_in_records(shown.records, shown.forged);
@@ -198,8 +194,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{ClientId, TenantId, grant::CredentialKind},
-        facts::{Attempt, Carried, Entry, Failing, Holder, Owner, Sequence, Service, Work},
+        api::{ClientId, Reason, TenantId, grant::CredentialKind},
+        facts::{Attempt, Carried, Effect, Entry, Failing, Holder, Owner, Sequence, Service, Trouble, Work},
     };
 
     fn record(sequence: u32, version: &str) -> Record {
@@ -253,8 +249,9 @@ mod tests {
             let mut memory = Memory { basis: first.clone(), ..Memory::default() };
             let absent = Looked { at: Timestamp::UNIX_EPOCH, found: TargetState::Absent };
             memory.targets = Box::new([(TargetId::Secret("x".into()), absent)]);
+            memory.source = Some(Looked { at: Timestamp::UNIX_EPOCH, found: Source::Absent });
             memory.take_in(Shown { basis: now.clone(), ..Shown::default() });
-            assert_eq!(memory.targets.len(), known, "{now:?}");
+            assert_eq!((memory.targets.len(), memory.source.iter().count()), (known, known), "{now:?}");
         }
     }
 

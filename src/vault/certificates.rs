@@ -1,7 +1,7 @@
 //! The calls about certificates. Each is the secret and the key of its name as well; what is read here has no key in it.
 
 use azure_core::{
-    http::{ClientMethodOptions, Context, Pager},
+    http::{ClientMethodOptions, Context},
     time::OffsetDateTime,
 };
 use azure_security_keyvault_certificates::{
@@ -12,7 +12,6 @@ use azure_security_keyvault_certificates::{
         UpdateCertificatePropertiesParameters,
     },
 };
-use futures::TryStreamExt;
 
 use super::{
     Call, Projection, Tags, Vaults,
@@ -62,26 +61,12 @@ impl Vaults {
 
     pub(super) async fn certificates(&self, call: Call<'_>) -> Result<Vec<Item>, Trouble> {
         let items = self.vault(call)?.certificates.list_certificate_properties(None);
-        self.certificate_pages(call, items.map_err(|error| trouble::of(call, &error))?).await
+        self.pages(call, items, of_page).await
     }
 
     pub(super) async fn certificate_versions(&self, call: Call<'_>, entry: &VaultEntry) -> Result<Vec<Item>, Trouble> {
         let items = self.vault(call)?.certificates.list_certificate_properties_versions(entry.name.as_str(), None);
-        self.certificate_pages(call, items.map_err(|error| trouble::of(call, &error))?).await
-    }
-
-    /// Everything that a list has. Each page is a request of its own.
-    async fn certificate_pages(
-        &self,
-        call: Call<'_>,
-        items: Pager<ListCertificatePropertiesResult>,
-    ) -> Result<Vec<Item>, Trouble> {
-        let (mut pages, mut all) = (items.into_pages(), vec![]);
-        while let Some(page) = self.answered(call, Scope::VaultCalls, pages.try_next()).await? {
-            let page = page.into_model().map_err(|error| trouble::of(call, &error))?;
-            all.extend(page.value.into_iter().filter_map(item));
-        }
-        Ok(all)
+        self.pages(call, items, of_page).await
     }
 
     pub(super) async fn disable_certificate(
@@ -115,6 +100,10 @@ impl Vaults {
         });
         Ok(looking.await?.scheduled_purge_date)
     }
+}
+
+fn of_page(page: ListCertificatePropertiesResult) -> Vec<Item> {
+    page.value.into_iter().filter_map(item).collect()
 }
 
 fn item(found: CertificateProperties) -> Option<Item> {

@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 
+use azure_core::http::{Pager, pager::Page};
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
 use super::{Call, Projection, Tags, Vaults, trouble};
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
         values::{VaultName, VaultUrl},
     },
     facts::{Carried, Effect, Owner, TargetState, Trouble, VaultEntry},
-    wire::InTime,
+    wire::{InTime, Scope},
 };
 
 /// Why an answer is none.
@@ -119,6 +122,24 @@ impl Vaults {
         let call = Call::about("read the value of", entry);
         let secret = self.latest_secret(call, entry).await?;
         secret.value.map(SecretString::from).ok_or_else(|| trouble::unintelligible(call, "there is no value in it"))
+    }
+
+    /// Everything that a list has. Each page is a request of its own.
+    pub(super) async fn pages<P>(
+        &self,
+        call: Call<'_>,
+        items: azure_core::Result<Pager<P>>,
+        of_page: fn(P) -> Vec<Item>,
+    ) -> Result<Vec<Item>, Trouble>
+    where
+        P: Page + DeserializeOwned + Send + 'static,
+    {
+        let in_words = |error| trouble::of(call, &error);
+        let (mut pages, mut all) = (items.map_err(in_words)?.into_pages(), vec![]);
+        while let Some(page) = self.answered(call, Scope::VaultCalls, pages.try_next()).await? {
+            all.extend(of_page(page.into_model().map_err(in_words)?));
+        }
+        Ok(all)
     }
 
     async fn latest(

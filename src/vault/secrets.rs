@@ -1,7 +1,7 @@
 //! The calls about secrets.
 
 use azure_core::{
-    http::{ClientMethodOptions, Context, Pager},
+    http::{ClientMethodOptions, Context},
     time::OffsetDateTime,
 };
 use azure_security_keyvault_secrets::{
@@ -11,7 +11,6 @@ use azure_security_keyvault_secrets::{
         SecretClientUpdateSecretPropertiesOptions, SecretProperties, UpdateSecretPropertiesParameters,
     },
 };
-use futures::TryStreamExt;
 
 use super::{
     Call, Projection, Tags, Vaults,
@@ -64,26 +63,12 @@ impl Vaults {
 
     pub(super) async fn secrets(&self, call: Call<'_>) -> Result<Vec<Item>, Trouble> {
         let items = self.vault(call)?.secrets.list_secret_properties(None);
-        self.secret_pages(call, items.map_err(|error| trouble::of(call, &error))?).await
+        self.pages(call, items, of_page).await
     }
 
     pub(super) async fn secret_versions(&self, call: Call<'_>, entry: &VaultEntry) -> Result<Vec<Item>, Trouble> {
         let items = self.vault(call)?.secrets.list_secret_properties_versions(entry.name.as_str(), None);
-        self.secret_pages(call, items.map_err(|error| trouble::of(call, &error))?).await
-    }
-
-    /// Everything that a list has. Each page is a request of its own.
-    async fn secret_pages(
-        &self,
-        call: Call<'_>,
-        items: Pager<ListSecretPropertiesResult>,
-    ) -> Result<Vec<Item>, Trouble> {
-        let (mut pages, mut all) = (items.into_pages(), vec![]);
-        while let Some(page) = self.answered(call, Scope::VaultCalls, pages.try_next()).await? {
-            let page = page.into_model().map_err(|error| trouble::of(call, &error))?;
-            all.extend(page.value.into_iter().filter_map(item));
-        }
-        Ok(all)
+        self.pages(call, items, of_page).await
     }
 
     pub(super) async fn disable_secret(
@@ -113,6 +98,10 @@ impl Vaults {
         });
         Ok(looking.await?.scheduled_purge_date)
     }
+}
+
+fn of_page(page: ListSecretPropertiesResult) -> Vec<Item> {
+    page.value.into_iter().filter_map(item).collect()
 }
 
 fn item(found: SecretProperties) -> Option<Item> {

@@ -2,7 +2,7 @@
 //! out. Of what was answered, only what Key Vault itself says is quoted, and nothing of an answer to a malformed request:
 //! it may repeat what was sent.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use azure_core::{
     Error,
@@ -32,23 +32,23 @@ pub(super) fn of(call: Call<'_>, error: &Error) -> Trouble {
         ErrorKind::HttpResponse { status, raw_response: Some(response), .. } => {
             answered(call, u16::from(*status), response)
         }
-        ErrorKind::Connection => unconnected(call, &chain(error)),
+        ErrorKind::Connection => unconnected(call, &effect::causes(error)),
         ErrorKind::Credential => not_signed_in(call, error),
         ErrorKind::Io => {
             let base = trouble(
                 call,
                 Reason::Unreachable,
                 Effect::Unknown,
-                &format!("there was no whole answer: {}", chain(error)),
+                &format!("there was no whole answer: {}", effect::causes(error)),
             );
             Trouble { remedy: remedy::UNREACHABLE.into(), ..base }
         }
         _ if effect::of_error(error) == Effect::NotSent => {
-            let said = format!("nothing was sent: {}", chain(error));
+            let said = format!("nothing was sent: {}", effect::causes(error));
             Trouble { remedy: remedy::UNREACHABLE.into(), ..trouble(call, Reason::Unreachable, Effect::NotSent, &said) }
         }
         // What cannot be decoded is not repeated: there is a value in it. A challenge has none.
-        _ if chain(error).contains("challenge") => {
+        _ if effect::causes(error).contains("challenge") => {
             let said = "its challenge asks for a token that is not for this vault, so none was sent";
             let remedy = "Compare the vault's URL, and cloud and endpoints of the EntraTenant: something else answers in its place";
             Trouble { remedy: remedy.into(), ..trouble(call, Reason::Unintelligible, Effect::NotSent, said) }
@@ -243,17 +243,6 @@ fn trouble(call: Call<'_>, reason: Reason, effect: Effect, said: &str) -> Troubl
 fn flat(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(LONGEST_QUOTE).collect()
-}
-
-/// An error and what it came from.
-fn chain(error: &Error) -> String {
-    let mut cause = error.source();
-    let mut said = vec![];
-    while let Some(error) = cause {
-        said.push(error.to_string());
-        cause = error.source();
-    }
-    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
 #[cfg(test)]

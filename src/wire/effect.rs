@@ -38,6 +38,14 @@ pub fn root_cause(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
+/// What caused an error, from the outside in, on one line; the error itself if nothing did. What stands outside has an
+/// address in it, which the message has said already.
+#[must_use]
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let causes: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
+}
+
 /// An error and what caused it, from the outside in.
 pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |error| Error::source(*error))
