@@ -177,6 +177,7 @@ mod tests {
         clock.hear(Some(b"Sat, 21 Nov 2026 08:01:07 GMT"), clock.local());
         let late = clock.now().duration_since("2026-11-21T08:01:07Z".parse().unwrap());
         assert!(late >= SignedDuration::ZERO && late < SignedDuration::from_secs(5), "{late:?}");
+        assert!(clock.at_the_latest() >= "2026-11-21T08:01:08Z".parse().unwrap(), "the second may have been over");
     }
 
     proptest! {

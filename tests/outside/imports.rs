@@ -30,7 +30,11 @@ fn as_certificate(town: Town) -> Town {
 
 /// What a certificate of this number makes of an entry.
 fn wanted(sequence: u32) -> Projection {
-    let (begins, ends) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2036-01-01T00:00:00Z".parse().unwrap());
+    that_ends(sequence, "2036-01-01T00:00:00Z")
+}
+
+fn that_ends(sequence: u32, ends: &str) -> Projection {
+    let (begins, ends) = ("2025-01-01T00:00:00Z".parse().unwrap(), ends.parse().unwrap());
     let bundle = make(&Wish { common_name: "payments".into(), bits: 2048, begins, ends }).unwrap();
     let entry = Entry { kind: CredentialKind::Certificate, ..entry(sequence) };
     Projection::of(&entry, &AUTHORITY.into(), bundle.pem()).unwrap()
@@ -100,6 +104,14 @@ async fn a_secret_is_in_the_way_of_a_certificate_and_a_certificate_in_that_of_a_
     let trouble = town.vaults.write(&secret, &wanted(2), InTime::always()).await.unwrap_err();
     assert_eq!((trouble.reason, trouble.effect), (Reason::VaultEntryNotOurs, Effect::Refused));
     assert!(trouble.remedy.contains("objectType"), "{}", trouble.remedy);
+}
+
+#[tokio::test]
+async fn one_that_has_expired_is_told_as_such() {
+    let town = importing().await;
+    let trouble = town.write(&that_ends(1, "2026-01-01T00:00:00Z")).await.unwrap_err();
+    assert_eq!((trouble.reason, trouble.effect), (Reason::Refused, Effect::Refused));
+    assert!(trouble.remedy.contains("has expired") && !trouble.message.contains("PRIVATE"), "{trouble:?}");
 }
 
 #[tokio::test]

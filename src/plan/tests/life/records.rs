@@ -1,6 +1,7 @@
 //! What becomes of records that somebody changes, and of those that are not needed any more.
 
 use super::*;
+use crate::{facts::VaultEntry, plan::tests::VAULT};
 
 #[test]
 fn a_target_that_somebody_puts_back_begins_everything_after_the_publication_anew() {
@@ -38,6 +39,19 @@ fn a_record_that_is_written_anew_was_published_so_that_nobody_is_given_an_earlie
     };
     seen.mine.proof = Some(proof);
     waits_for(&seen, Reason::Proving, "secret 2 to be proven again");
+}
+
+/// To read a vault may take a right that writing there does not.
+#[test]
+fn of_all_that_carry_it_a_lost_record_is_written_anew_from_the_secret() {
+    let entry = json!({"vaultUrl": VAULT, "name": "payments-api"});
+    let mut seen = proven(&json!({"publish": {"secret": {}, "keyVaults": [entry]}}));
+    let found = TargetState::Present(carried(&seen));
+    let entry = TargetId::Vault(VaultEntry::secret(&VAULT.into(), &"payments-api".into()));
+    seen.targets.insert(entry, Looked { at: NOW, found });
+    seen.records.list.remove(1);
+    let Next::Do(Step::Rebuild { target, .. }) = next(&seen) else { panic!("{:?}", next(&seen)) };
+    assert_eq!(target, secret());
 }
 
 #[test]
